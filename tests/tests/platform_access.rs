@@ -91,7 +91,7 @@ async fn each_role_may_what_its_table_says_in_its_own_district_and_nothing_in_an
             let ours = ListParams::default().labels(&format!("platform861.io/district={district},platform861.io/role=access"));
             let found = bindings.list(&ours).await.map_err(|error| error.to_string())?;
             let said = condition(&seen, "AccessApplied");
-            let all = said["message"] == "5 roles bound on the hub and on 1 sites" && found.items.len() == 10;
+            let all = said["message"] == "5 roles bound on the hub and on 1 site" && found.items.len() == 10;
             if all { Ok(()) } else { Err(format!("{said}, {} bindings", found.items.len())) }
         })
         .await;

@@ -289,7 +289,7 @@ async fn gaps_are_said(client: &Client, operator: &Operator) {
     until(operator, "the gaps are said", async || {
         let seen = platforms(client, "shinan").get("shinan").await.map_err(|error| error.to_string())?;
         let said = seen.data["status"]["layers"].to_string();
-        let all = ["pool general: 1 nodes ready, 2 wanted", "StorageClass shinan-block, which doesn't exist"].iter().all(|words| said.contains(words));
+        let all = ["pool general: 1 node ready, 2 wanted", "StorageClass shinan-block, which doesn't exist"].iter().all(|words| said.contains(words));
         if all && seen.data["status"]["balance"]["supportable"] == 3 && condition(&seen, "Ready")["reason"] == "LayerMissing" {
             Ok(())
         } else {

@@ -120,7 +120,7 @@ impl Desk {
         self.status(
             "recoveryplan",
             "shinan-core",
-            &json!({"observedGeneration": 1, "conditions": [good("Ready")], "preflight": {"changedTime": NOW, "checks": [{"name": "StandbyReachable", "result": "Pass", "message": "laoshan-dr: 1 of 1 nodes ready"}]},
+            &json!({"observedGeneration": 1, "conditions": [good("Ready")], "preflight": {"changedTime": NOW, "checks": [{"name": "StandbyReachable", "result": "Pass", "message": "laoshan-dr: 1 of 1 node ready"}]},
                 "lastDrill": {"name": "ended", "type": "Isolated", "result": "Failed", "completionTime": NOW}}),
         );
     }

@@ -73,10 +73,17 @@ pub struct Told {
 
 /// What a step says without its numbers: a count that goes on is nothing new.
 fn shape(message: &str) -> String {
-    let mut shape = String::new();
+    let (mut shape, mut counts) = (String::new(), false);
     for word in message.split_whitespace() {
-        // A number may carry its unit, which grows with it.
+        // A number may carry its unit, which grows with it; one of a thing has the shape of several.
         let number = word.starts_with(|first: char| first.is_ascii_digit());
+        let word = match word {
+            "are" => "is",
+            "were" => "was",
+            noun if counts => noun.trim_end_matches('s'),
+            other => other,
+        };
+        counts = number;
         let unit = matches!(word.trim_end_matches([',', ';', '.']), "B" | "KiB" | "MiB" | "GiB" | "TiB" | "PiB");
         if !unit {
             shape.push_str(if number { "0" } else { word });
@@ -89,7 +96,7 @@ fn shape(message: &str) -> String {
 /// What every step says that has nothing to say, and counts of its work, which the end of the step tells.
 fn is_plain(message: &str) -> bool {
     let shape = shape(message);
-    let words = shape.split_whitespace().filter(|word| *word != "0" && !["of", "item", "items"].contains(word));
+    let words = shape.split_whitespace().filter(|word| *word != "0" && !["of", "item"].contains(word));
     shape.trim().is_empty() || message == "under way" || words.count() == 0
 }
 

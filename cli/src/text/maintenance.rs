@@ -5,6 +5,7 @@ use p861_core::told::in_chinese;
 use p861_crds::{
     Reason,
     maintenance::{
+        change::RollbackPolicy,
         ticket::{ClockName, NotificationState, TicketActionKind, TicketPhase, TicketType},
         window::ChangeClass,
     },

@@ -1,17 +1,17 @@
 //! What the API holds in English or in its own spelling, for a reader of Chinese: messages, durations, values.
 
 use super::{Bilingual, Language, both, noun};
-use p861_core::told;
+use p861_core::told::{in_chinese, span as in_chinese_units, word};
 use std::fmt::Debug;
 
 /// A message of the operator.
 pub fn told(message: &str) -> Bilingual {
-    both(message, told::in_chinese(message))
+    both(message, in_chinese(message))
 }
 
 /// A message whose command is shown beside it: `said` is its part before the command.
 pub fn told_without_command(message: &str, said: &str) -> Bilingual {
-    let chinese = told::in_chinese(message);
+    let chinese = in_chinese(message);
     let command = message.get(said.len()..).unwrap_or_default().trim_start_matches([':', ';', ' ']);
     match chinese.strip_suffix(command) {
         _ if said.is_empty() => Bilingual::default(),
@@ -23,15 +23,15 @@ pub fn told_without_command(message: &str, said: &str) -> Bilingual {
 /// A duration as the API writes it: `9m40s`, `9分40秒`.
 pub fn span(duration: &str, language: Language) -> String {
     match language {
-        Language::Zh => told::span(duration).unwrap_or_else(|| duration.to_owned()),
+        Language::Zh => in_chinese_units(duration).unwrap_or_else(|| duration.to_owned()),
         Language::En => duration.to_owned(),
     }
 }
 
 /// A value of the API: its own spelling, or its Chinese word.
-pub fn value(value: impl Debug) -> Bilingual {
+pub fn value(value: impl Debug + Copy) -> Bilingual {
     let spelled = format!("{value:?}");
-    let chinese = told::word(&spelled).map_or_else(|| spelled.clone(), ToOwned::to_owned);
+    let chinese = word(&spelled).map_or_else(|| spelled.clone(), ToOwned::to_owned);
     both(spelled, chinese)
 }
 

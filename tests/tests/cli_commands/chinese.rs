@@ -9,7 +9,24 @@ use serde_json::json;
 
 /// Names of what stands on the hub.
 const NAMES: [&str; 18] = [
-    "approval", "portal", "core", "main", "waits", "announce", "preflight", "isolate", "services", "public", "night", "pages", "shinan", "critical", "general", "yx", "clean", "up",
+    "approval",
+    "portal",
+    "core",
+    "main",
+    "waits",
+    "announce",
+    "preflight",
+    "isolate",
+    "services",
+    "public",
+    "night",
+    "pages",
+    "shinan",
+    "critical",
+    "general",
+    "yx",
+    "clean",
+    "up",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

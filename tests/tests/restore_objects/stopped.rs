@@ -133,7 +133,7 @@ async fn fault_b14_an_immutable_field_is_found_before_anything_is_stopped_and_le
     let before = web();
 
     let refused = compared(&world, ConflictPolicy::Merge).await.expect_err("a selector can't be changed");
-    for words in ["1 objects are there and can't be changed in place", "Deployment web", "spec.selector", "nothing was written", "conflictPolicy Replace"] {
+    for words in ["1 object is there and can't be changed in place", "Deployment web", "spec.selector", "nothing was written", "conflictPolicy Replace"] {
         assert!(refused.contains(words), "{words}: {refused}");
     }
     assert_eq!(compared(&world, ConflictPolicy::Replace).await, Ok(2), "once it is stopped, it can be deleted and made again");

@@ -1,6 +1,7 @@
 //! Messages about windows, duty, tickets, changes and their work.
 
-/// English and Chinese.
+/// English and Chinese, a pair a line.
+#[rustfmt::skip]
 pub(super) const PAIRS: super::Pairs = &[
     // Alerts.
     ("alerts: {text}", "告警：{text}"),
@@ -39,15 +40,9 @@ pub(super) const PAIRS: super::Pairs = &[
     (", published by {publisher}", "，由 {publisher} 发布"),
     // Drains.
     ("no controller makes pod {pods} anew: gone for good after the drain", "没有控制器会重建 Pod {pods}：排空后将不复存在"),
-    (
-        "no controller would make pod {pods} anew: delete it first, give it one, or open the change with drainNode.force (--force)",
-        "没有控制器会重建 Pod {pods}：请先删除或为其配置控制器，或以 drainNode.force（--force）建立变更",
-    ),
+    ("no controller would make pod {pods} anew: delete it first, give it one, or open the change with drainNode.force (--force)", "没有控制器会重建 Pod {pods}：请先删除或为其配置控制器，或以 drainNode.force（--force）建立变更"),
     ("the emptyDir data of pod {pods} is deleted by the drain", "排空将删除 Pod {pods} 的 emptyDir 数据"),
-    (
-        "pod {pods} has emptyDir data, which a drain deletes: open the change with drainNode.deleteEmptyDirData (--delete-emptydir-data) if nobody needs it",
-        "Pod {pods} 含有 emptyDir 数据，排空会将其删除：若无人需要，请以 drainNode.deleteEmptyDirData（--delete-emptydir-data）建立变更",
-    ),
+    ("pod {pods} has emptyDir data, which a drain deletes: open the change with drainNode.deleteEmptyDirData (--delete-emptydir-data) if nobody needs it", "Pod {pods} 含有 emptyDir 数据，排空会将其删除：若无人需要，请以 drainNode.deleteEmptyDirData（--delete-emptydir-data）建立变更"),
     ("pod {pods} tolerates a cordoned node and stays", "Pod {pods} 容忍已封锁的节点，将留在原处"),
     // Duty.
     ("rotation {rotation} of level {level}: {what}", "级别 {level} 的轮值 {rotation}：{what}"),
@@ -61,10 +56,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("nobody is on duty in level {level} from {time}: complete its rotations", "自 {time} 起级别 {level} 无人值班：请补全其轮值"),
     ("{by} is not in spec.people", "{by} 不在 spec.people 中"),
     ("no site of the roster has spec.monitoring.alertmanager", "值班表的站点均未设置 spec.monitoring.alertmanager"),
-    (
-        "{alert} not heard from {sites} for more than {limit}: is Alertmanager there, and does its receiver post to the operator?",
-        "超过 {limit} 未收到 {sites} 的 {alert}：那里的 Alertmanager 是否运行，其接收器是否发往 operator？",
-    ),
+    ("{alert} not heard from {sites} for more than {limit}: is Alertmanager there, and does its receiver post to the operator?", "超过 {limit} 未收到 {sites} 的 {alert}：那里的 Alertmanager 是否运行，其接收器是否发往 operator？"),
     ("{to} has taken the duty from {from}", "{to} 已从 {from} 接班"),
     ("{from} has given the duty", "{from} 已交班"),
     ("test message of {day} delivered to {n} of {all}", "{day} 的测试消息已送达 {n}/{all}"),
@@ -79,17 +71,11 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the channel", "该渠道"),
     ("the mail can't be written: {error}", "无法写出邮件：{error}"),
     ("a password is not sent without TLS: set security to Tls or StartTls", "没有 TLS 不发送口令：请将 security 设为 Tls 或 StartTls"),
-    (
-        "the server offers no STARTTLS: set security to Tls, or turn STARTTLS on there",
-        "服务器不支持 STARTTLS：请将 security 设为 Tls，或在服务器上启用 STARTTLS",
-    ),
+    ("the server offers no STARTTLS: set security to Tls, or turn STARTTLS on there", "服务器不支持 STARTTLS：请将 security 设为 Tls，或在服务器上启用 STARTTLS"),
     ("{name} is no name that a certificate could have", "{name} 不能作为证书中的名称"),
     ("ca.crt holds no certificate in PEM", "ca.crt 中没有 PEM 证书"),
     ("ca.crt {what}", "ca.crt {what}"),
-    (
-        "the server answered {code} {said}: check username and password in the channel's Secret",
-        "服务器返回 {code} {said}：请检查渠道 Secret 中的 username 和 password",
-    ),
+    ("the server answered {code} {said}: check username and password in the channel's Secret", "服务器返回 {code} {said}：请检查渠道 Secret 中的 username 和 password"),
     ("the server answered {code} {said}", "服务器返回 {code} {said}"),
     ("the server's answer has no end", "服务器的应答没有结束"),
     ("the url of Secret {secret} is none: write https://host/path", "Secret {secret} 的 url 无效：请写作 https://host/path"),
@@ -127,17 +113,11 @@ pub(super) const PAIRS: super::Pairs = &[
     ("it deletes emptyDir data", "会删除 emptyDir 数据"),
     ("it drains pods without a controller", "会排空没有控制器的 Pod"),
     ("{field} {asked} is longer than {most}", "{field} {asked} 长于 {most}"),
-    (
-        "versions {from} to {below} can't be compared: write numbers with dots, for example 1.6.0",
-        "版本 {from} 与 {below} 无法比较：请写以点分隔的数字，例如 1.6.0",
-    ),
+    ("versions {from} to {below} can't be compared: write numbers with dots, for example 1.6.0", "版本 {from} 与 {below} 无法比较：请写以点分隔的数字，例如 1.6.0"),
     ("no version is at least {from} and below {below}", "没有不低于 {from} 且低于 {below} 的版本"),
     // Windows.
     ("time zone {zone} is unknown: write an IANA name such as Asia/Shanghai", "时区 {zone} 未知：请写 IANA 名称，例如 Asia/Shanghai"),
-    (
-        "schedule {schedule} can't be read: {why}; write five fields: minute, hour, day of month, month, day of week",
-        "时间表 {schedule} 无法解析：{why}；请写五个字段：分、时、日、月、星期",
-    ),
+    ("schedule {schedule} can't be read: {why}; write five fields: minute, hour, day of month, month, day of week", "时间表 {schedule} 无法解析：{why}；请写五个字段：分、时、日、月、星期"),
     ("duration {duration} of a recurrence must be longer than 0s and at most 744h", "周期的 duration {duration} 须大于 0 秒且不超过 744 小时"),
     ("opens {time} for {length}", "{time} 开放，持续 {length}"),
     ("opens {time}, with no end in sight", "{time} 开放，无结束时间"),
@@ -147,23 +127,14 @@ pub(super) const PAIRS: super::Pairs = &[
     ("freeze {freeze} is in force", "变更冻结 {freeze} 生效中"),
     ("; the window opens {time}", "；窗口于 {time} 开放"),
     ("the window opens {time}", "窗口于 {time} 开放"),
-    (
-        "no window is for {class} changes, or the one that is named isn't there: p861 window list",
-        "没有用于{class}的维护窗口，或指明的窗口不存在：p861 window list",
-    ),
+    ("no window is for {class} changes, or the one that is named isn't there: p861 window list", "没有用于{class}的维护窗口，或指明的窗口不存在：p861 window list"),
     ("{time} (by its last backups and what it watches, or its expectedDuration)", "{time}（依据最近的备份与观察时间，或 expectedDuration）"),
     ("the window never opens again", "窗口不再开放"),
     ("and the window closes {time}", "而窗口于 {time} 关闭"),
-    (
-        "it takes about {takes}, and the window closes {closes}: the next opening that is long enough begins {time}",
-        "约需 {takes}，而窗口于 {closes} 关闭：下一个足够长的窗口始于 {time}",
-    ),
+    ("it takes about {takes}, and the window closes {closes}: the next opening that is long enough begins {time}", "约需 {takes}，而窗口于 {closes} 关闭：下一个足够长的窗口始于 {time}"),
     ("it takes about {takes}: the next opening that is long enough begins {time}", "约需 {takes}：下一个足够长的窗口始于 {time}"),
     ("it takes about {takes}: the first opening that is long enough begins {time}", "约需 {takes}：首个足够长的窗口始于 {time}"),
-    (
-        "it takes about {takes}, and no opening of the window in sight is that long: make it longer, or the work shorter",
-        "约需 {takes}，近期窗口均不够长：请延长窗口或缩短作业",
-    ),
+    ("it takes about {takes}, and no opening of the window in sight is that long: make it longer, or the work shorter", "约需 {takes}，近期窗口均不够长：请延长窗口或缩短作业"),
     // Work.
     ("an incident has no work", "事件没有作业"),
     ("the work is of a kind that this version does not know: upgrade the operator", "此版本不识别该作业类型：请升级 operator"),
@@ -173,10 +144,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the district has no sites", "本区没有站点"),
     ("refused by the ticket", "被工单拒绝"),
     ("{passed} of {all} application checks pass", "应用检查通过 {passed}/{all}"),
-    (
-        "what would be done is not what was agreed to any more; nothing was done: Reopen the ticket, and have it agreed to as it is now",
-        "将要执行的内容已与批准的不符，未执行任何操作：请重开工单，并按现在的内容重新批准",
-    ),
+    ("what would be done is not what was agreed to any more; nothing was done: Reopen the ticket, and have it agreed to as it is now", "将要执行的内容已与批准的不符，未执行任何操作：请重开工单，并按现在的内容重新批准"),
     ("node {node} can't be looked at now: {error}", "目前无法查看节点 {node}：{error}"),
     ("node {node} can't be looked at now: site {site} does not answer", "目前无法查看节点 {node}：站点 {site} 没有应答"),
     ("site {site} does not answer", "站点 {site} 没有应答"),
@@ -184,10 +152,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the work names site {site}; there are {sites}", "作业指明站点 {site}；现有 {sites}"),
     ("the change upgrades a component", "变更升级组件"),
     // What is in the way of a change, and how long a ticket takes.
-    (
-        "drill {name} uses what it affects: wait for its end, or p861 drill abort {again}",
-        "演练 {name} 正在使用受影响的对象：请等待结束，或 p861 drill abort {again}",
-    ),
+    ("drill {name} uses what it affects: wait for its end, or p861 drill abort {again}", "演练 {name} 正在使用受影响的对象：请等待结束，或 p861 drill abort {again}"),
     ("backup {name} reads what it affects: wait for its end", "备份 {name} 正在读取受影响的对象：请等待结束"),
     ("{alert} fires (ticket {ticket}): mend that first", "告警 {alert} 触发中（工单 {ticket}）：请先处理"),
     ("application {name} is not healthy to begin with: p861 app status {again}", "应用 {name} 变更前即不健康：p861 app status {again}"),
@@ -195,10 +160,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("{what}; work is under way all the same: finish it, or RollBack", "{what}；但作业已在进行：请完成，或回退"),
     ("after {time}", "用时 {time}"),
     ("{alerts} firing", "{alerts}触发中"),
-    (
-        "{alerts} firing, and {n} more of the group that this ticket doesn't list, because Alertmanager left them out of its post: see them in Alertmanager; when none fires any more, p861 ticket resolve",
-        "{alerts}触发中，同组另有 {n} 条因 Alertmanager 未发送而未列入此工单：请在 Alertmanager 中查看；全部恢复后，p861 ticket resolve",
-    ),
+    ("{alerts} firing, and {n} more of the group that this ticket doesn't list, because Alertmanager left them out of its post: see them in Alertmanager; when none fires any more, p861 ticket resolve", "{alerts}触发中，同组另有 {n} 条因 Alertmanager 未发送而未列入此工单：请在 Alertmanager 中查看；全部恢复后，p861 ticket resolve"),
     ("{clock} was due {time}", "{clock}时限为 {time}"),
     ("acknowledged {time} before it was due", "在时限前 {time} 响应"),
     ("{action} of {person}: {why}", "{person} 的操作“{action}”：{why}"),
@@ -206,10 +168,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("work has begun already, and no step of it waits to be tried again", "作业已开始，没有等待重试的步骤"),
     ("it is not agreed to any more: see the condition Approved", "批准已失效：见“已批准”"),
     ("the applications' checks are still under way: see the steps", "应用检查仍在进行：请查看步骤"),
-    (
-        "{n} of its alerts fire: it closes by itself when they stop; resolve it as Duplicate or NotReproducible, or Cancel it, if they are wrong",
-        "其告警有 {n} 条触发中：恢复后自动关闭；若为误报，请以 Duplicate 或 NotReproducible 解决，或取消",
-    ),
+    ("{n} of its alerts fire: it closes by itself when they stop; resolve it as Duplicate or NotReproducible, or Cancel it, if they are wrong", "其告警有 {n} 条触发中：恢复后自动关闭；若为误报，请以 Duplicate 或 NotReproducible 解决，或取消"),
     ("none of its alerts fires any more", "其告警均已恢复"),
     ("its window is open, it is agreed to, and nothing is in the way", "窗口已开放，已获批准，没有阻碍"),
     ("nobody has acknowledged it: level {level} is called", "无人响应：呼叫级别 {level}"),
@@ -217,10 +176,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("it has not ended: there is nothing to reopen", "尚未结束：无需重开"),
     ("it has ended: Reopen it first", "已结束：请先重开"),
     ("work has not begun: Start it first", "作业尚未开始：请先开始"),
-    (
-        "a change starts when it is planned, approved and scheduled: see the conditions Approved and Blocked",
-        "变更在有方案、获批准并排期后开始：见“已批准”和“无阻碍”",
-    ),
+    ("a change starts when it is planned, approved and scheduled: see the conditions Approved and Blocked", "变更在有方案、获批准并排期后开始：见“已批准”和“无阻碍”"),
     ("a change is resolved after its work: Start and Done first, or Cancel it", "变更在作业之后解决：请先开始并完毕，或取消"),
     ("work is under way: RollBack, or Done", "作业进行中：请回退或完毕"),
     ("an incident has no plan to approve or to take back: add a Note", "事件没有可批准或撤回的方案：请添加记录"),
@@ -248,16 +204,10 @@ pub(super) const PAIRS: super::Pairs = &[
     ("site {site} names no Alertmanager any more", "站点 {site} 已不再声明 Alertmanager"),
     ("{error}; mend it, or open the change {name} anew with silence: None", "{error}；请修复，或以 silence: None 重新建立变更 {name}"),
     // Nodes.
-    (
-        "node {node} runs pods of district {other}, too: such a change is the city's, which opens it in namespace {namespace}",
-        "节点 {node} 也运行区 {other} 的 Pod：此类变更由市里在命名空间 {namespace} 中建立",
-    ),
+    ("node {node} runs pods of district {other}, too: such a change is the city's, which opens it in namespace {namespace}", "节点 {node} 也运行区 {other} 的 Pod：此类变更由市里在命名空间 {namespace} 中建立"),
     ("site {site} has no node {node}: kubectl get nodes", "站点 {site} 没有节点 {node}：kubectl get nodes"),
     ("ticket {holder} works on node {node}: wait for its end", "工单 {holder} 正在节点 {node} 上作业：请等待结束"),
-    (
-        "node {node} was not empty in time: {message}; see its disruption budgets: kubectl get pdb -A",
-        "节点 {node} 未能按时排空：{message}；请查看中断预算：kubectl get pdb -A",
-    ),
+    ("node {node} was not empty in time: {message}; see its disruption budgets: kubectl get pdb -A", "节点 {node} 未能按时排空：{message}；请查看中断预算：kubectl get pdb -A"),
     ("{pods} to leave", "{pods}尚待撤离"),
     ("held back: {names}", "受阻：{names}"),
     ("{pods} to leave; held back: {names}", "{pods}尚待撤离；受阻：{names}"),
@@ -268,20 +218,11 @@ pub(super) const PAIRS: super::Pairs = &[
     ("{said}: change the selectors so that one budget is left", "{said}：请更改选择器，使其只受一个中断预算约束"),
     ("its node does not say that it has ended", "其节点未报告它已结束"),
     ("finalizers: {names}", "finalizer：{names}"),
-    (
-        "pod {pod} (terminates {late} longer than its grace of {grace}; {why}: kubectl -n {namespace} describe pod {name})",
-        "Pod {pod}（终止已超过宽限期 {grace} {late}；{why}：kubectl -n {namespace} describe pod {name}）",
-    ),
+    ("pod {pod} (terminates {late} longer than its grace of {grace}; {why}: kubectl -n {namespace} describe pod {name})", "Pod {pod}（终止已超过宽限期 {grace} {late}；{why}：kubectl -n {namespace} describe pod {name}）"),
     // Backups of a change.
     ("backup {name} begins", "备份 {name} 开始"),
-    (
-        "backup {name} is there and not of this change: {why}. Delete it and retry the step, or open the change under another name",
-        "备份 {name} 已存在且不属于此变更：{why}。请删除后重试该步骤，或以其他名称建立变更",
-    ),
-    (
-        "backup {name} of application {application} did not succeed: {said}; nothing was changed",
-        "应用 {application} 的备份 {name} 未成功：{said}；未作任何更改",
-    ),
+    ("backup {name} is there and not of this change: {why}. Delete it and retry the step, or open the change under another name", "备份 {name} 已存在且不属于此变更：{why}。请删除后重试该步骤，或以其他名称建立变更"),
+    ("backup {name} of application {application} did not succeed: {said}; nothing was changed", "应用 {application} 的备份 {name} 未成功：{said}；未作任何更改"),
     ("backup {name}: {phase}", "备份 {name}：{phase}"),
     ("it was not taken for this ticket", "不是为此工单创建"),
     ("it is of application {a}, not of {b}", "属于应用 {a}，而非 {b}"),
@@ -293,14 +234,8 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the component's bundle names neither an image nor a ConfigMap", "组件的安装包既未指明镜像也未指明 ConfigMap"),
     ("ConfigMap {name} doesn't exist: put the component's manifests in it", "ConfigMap {name} 不存在：请将组件清单放入其中"),
     ("bundle {source}: {error}", "安装包 {source}：{error}"),
-    (
-        "{object} is on {site} already and not of component {component}: nothing of it was changed; delete it, or label it {label}",
-        "{object} 已存在于 {site} 且不属于组件 {component}：未作任何更改；请删除，或加上标签 {label}",
-    ),
-    (
-        "ConfigMap {name} can't be read: {error}. Correct it, or delete it and lose what was recorded",
-        "ConfigMap {name} 无法读取：{error}。请更正，或删除并舍弃已有记录",
-    ),
+    ("{object} is on {site} already and not of component {component}: nothing of it was changed; delete it, or label it {label}", "{object} 已存在于 {site} 且不属于组件 {component}：未作任何更改；请删除，或加上标签 {label}"),
+    ("ConfigMap {name} can't be read: {error}. Correct it, or delete it and lose what was recorded", "ConfigMap {name} 无法读取：{error}。请更正，或删除并舍弃已有记录"),
     ("ConfigMap {name} can't be read: {error}", "ConfigMap {name} 无法读取：{error}"),
     ("what is installed can't be written: {error}", "无法记录已安装的内容：{error}"),
     ("bundle {bundle}: {what}: write registry/path, without tag", "安装包 {bundle}：{what}：请写作 registry/path，不带标签"),
@@ -322,8 +257,5 @@ pub(super) const PAIRS: super::Pairs = &[
     ("holds no token", "没有令牌"),
     ("holds a token that no header can have", "的令牌不能用作请求头"),
     ("to an address without https", "到非 https 地址"),
-    (
-        "namespace {namespace} on {site} was changed by somebody else at the same time: it is read again",
-        "{site} 上的命名空间 {namespace} 同时被他人更改：重新读取",
-    ),
+    ("namespace {namespace} on {site} was changed by somebody else at the same time: it is read again", "{site} 上的命名空间 {namespace} 同时被他人更改：重新读取"),
 ];

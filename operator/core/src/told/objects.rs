@@ -1,33 +1,25 @@
 //! Messages about single objects of an application: stopped, compared, restored, left out.
 
-/// English and Chinese.
+/// English and Chinese, a pair a line.
+#[rustfmt::skip]
 pub(super) const PAIRS: super::Pairs = &[
     ("nodePort taken or out of range, another was allotted", "nodePort 已占用或超出范围，已另行分配"),
     ("healthCheckNodePort taken or out of range, another was allotted", "healthCheckNodePort 已占用或超出范围，已另行分配"),
     ("clusterIP taken or out of range, another was allotted", "clusterIP 已占用或超出范围，已另行分配"),
     ("IP families that this cluster doesn't have, its own were chosen", "集群没有所需的 IP 协议族，已采用集群自身的"),
     // Cluster-scoped objects.
-    (
-        "{kind} {name}: an Application may name no such cluster-scoped object; the kinds are {kinds}",
-        "{kind} {name}：Application 不能指明此类集群级对象；可用类型为 {kinds}",
-    ),
+    ("{kind} {name}: an Application may name no such cluster-scoped object; the kinds are {kinds}", "{kind} {name}：Application 不能指明此类集群级对象；可用类型为 {kinds}"),
     ("{kind} {name}: no object has such a name", "{kind} {name}：对象不能如此命名"),
     ("{kind} {name} is {owner}, and no application's", "{kind} {name} 属于{owner}，不属于任何应用"),
     ("the platform's own", "本平台"),
     ("Kubernetes' own", "Kubernetes 自身"),
-    (
-        "it would be the default of the whole cluster, for every district: only the site's administrator may write it",
-        "会成为整个集群各区的默认值：只有站点管理员可以写入",
-    ),
+    ("it would be the default of the whole cluster, for every district: only the site's administrator may write it", "会成为整个集群各区的默认值：只有站点管理员可以写入"),
     ("it calls a webhook by its URL, outside the application", "以 URL 调用应用之外的 webhook"),
     ("it calls a webhook in namespace {namespace}, which is none of the application's", "调用命名空间 {namespace} 中的 webhook，该命名空间不属于应用"),
     ("its rule {rule} would let the application hand out any right, or act as anybody", "其规则 {rule} 会使应用能授予任意权限或冒充任何人"),
     ("its subject {kind} {name} is no account of the application", "其主体 {kind} {name} 不是该应用的账户"),
     ("its {path} is a part of a node's file system", "其 {path} 属于节点文件系统"),
-    (
-        "it is reserved for a claim in namespace {namespace}, which is none of the application's",
-        "已预留给命名空间 {namespace} 中的存储卷声明，该命名空间不属于应用",
-    ),
+    ("it is reserved for a claim in namespace {namespace}, which is none of the application's", "已预留给命名空间 {namespace} 中的存储卷声明，该命名空间不属于应用"),
     ("its kind is defined before it, by a CustomResourceDefinition of the backup", "其类型由备份中的 CustomResourceDefinition 先行定义"),
     ("cluster-scoped object, its references to owners were dropped", "集群级对象，已去掉其属主引用"),
     ("{object} is there with another content, which a copy doesn't change", "{object} 已存在且内容不同，副本不予更改"),
@@ -35,58 +27,31 @@ pub(super) const PAIRS: super::Pairs = &[
     ("cluster-scoped kind that no Application may name", "Application 不能指明的集群级类型"),
     ("it holds for the whole cluster, which a copy doesn't touch", "作用于整个集群，副本不触及"),
     ("spec.clusterResources of the Application doesn't name it", "Application 的 spec.clusterResources 未指明它"),
-    (
-        "{object} was missing and was made; it stays, since its deletion would take along every object of its kind",
-        "{object} 原本缺失，已创建；不予移除，因为删除会带走该类型的全部对象",
-    ),
-    (
-        "the site's administrator permits it with the chart's value site.clusterResources there (docs/SECURITY.md)",
-        "须由站点管理员用 chart 的 site.clusterResources 放行（docs/SECURITY.md）",
-    ),
+    ("{object} was missing and was made; it stays, since its deletion would take along every object of its kind", "{object} 原本缺失，已创建；不予移除，因为删除会带走该类型的全部对象"),
+    ("the site's administrator permits it with the chart's value site.clusterResources there (docs/SECURITY.md)", "须由站点管理员用 chart 的 site.clusterResources 放行（docs/SECURITY.md）"),
     // Comparing and patching.
     ("spec.{field}: a restore changes no claim's spec", "spec.{field}：恢复不更改存储卷声明的 spec"),
-    (
-        "it requests {a}, the backup's {b}: a restore enlarges no claim; raise spec.resources.requests.storage if its class allows expansion",
-        "现请求 {a}，备份为 {b}：恢复不扩容存储卷声明；若其存储类允许扩容，请提高 spec.resources.requests.storage",
-    ),
+    ("it requests {a}, the backup's {b}: a restore enlarges no claim; raise spec.resources.requests.storage if its class allows expansion", "现请求 {a}，备份为 {b}：恢复不扩容存储卷声明；若其存储类允许扩容，请提高 spec.resources.requests.storage"),
     ("{path} differs", "{path} 不同"),
     ("in another order", "顺序不同"),
     ("{a} → {b} entries", "{a} → {b} 项"),
     ("every kind of {group}", "{group} 的全部类型"),
     ("every {kind} of {group}", "{group} 的全部 {kind}"),
-    (
-        "the kinds of platform861.io are declared on the hub, in a district's namespace there: apply it by hand",
-        "platform861.io 的资源在管理中心各区的命名空间中声明：请手动应用",
-    ),
+    ("the kinds of platform861.io are declared on the hub, in a district's namespace there: apply it by hand", "platform861.io 的资源在管理中心各区的命名空间中声明：请手动应用"),
     ("it is the platform's own, which keeps it itself", "属于本平台，由平台自行维护"),
-    (
-        "without spec.serviceAccountName its controller would carry it out with rights over the whole cluster: apply it by hand",
-        "没有 spec.serviceAccountName 时其控制器会以整个集群的权限执行：请手动应用",
-    ),
+    ("without spec.serviceAccountName its controller would carry it out with rights over the whole cluster: apply it by hand", "没有 spec.serviceAccountName 时其控制器会以整个集群的权限执行：请手动应用"),
     ("a {kind} can't be changed in place, and a restore deletes no {again}", "{kind} 不能就地更改，恢复也不删除 {again}"),
-    (
-        "this {kind} can't be changed in place, and it holds data that would go with it: delete it by hand if that may go",
-        "此 {kind} 不能就地更改，且其数据会一并删除：若可删除，请手动删除",
-    ),
-    (
-        "this {kind} can't be changed in place, and its deletion would wait for the finalizer {finalizer}: delete it by hand if it may go",
-        "此 {kind} 不能就地更改，删除还须等待 finalizer {finalizer}：若可删除，请手动删除",
-    ),
+    ("this {kind} can't be changed in place, and it holds data that would go with it: delete it by hand if that may go", "此 {kind} 不能就地更改，且其数据会一并删除：若可删除，请手动删除"),
+    ("this {kind} can't be changed in place, and its deletion would wait for the finalizer {finalizer}: delete it by hand if it may go", "此 {kind} 不能就地更改，删除还须等待 finalizer {finalizer}：若可删除，请手动删除"),
     ("this Pod can't be changed in place, and it may take {n} s to end: delete it first", "此 Pod 不能就地更改，结束可能需要 {n} 秒：请先删除"),
-    (
-        "this {kind} can't be changed in place while {pods} of it run, which would stay beside the new ones: stop it first",
-        "此 {kind} 的 {pods}运行时不能就地更改，否则会与新的并存：请先停止",
-    ),
+    ("this {kind} can't be changed in place while {pods} of it run, which would stay beside the new ones: stop it first", "此 {kind} 的 {pods}运行时不能就地更改，否则会与新的并存：请先停止"),
     // Stopping.
     ("pod {pod} of {owner} ({manager})", "{owner} 的 Pod {pod}（{manager}）"),
     ("pod {pod}, which has no owner: {why}", "没有属主的 Pod {pod}：{why}"),
     ("{workload} by {manager}", "{workload}，由 {manager}"),
     ("pod {pod} of {owner} still runs, {time} after it was to stop", "{owner} 的 Pod {pod} 在要求停止 {time} 后仍在运行"),
     ("pod {pod} still runs, {time} after it was to stop", "Pod {pod} 在要求停止 {time} 后仍在运行"),
-    (
-        "pod {pod} is terminating for {time}, {more} longer than its grace period: does node {node} answer?",
-        "Pod {pod} 已终止 {time}，超过宽限期 {more}：节点 {node} 是否有应答？",
-    ),
+    ("pod {pod} is terminating for {time}, {more} longer than its grace period: does node {node} answer?", "Pod {pod} 已终止 {time}，超过宽限期 {more}：节点 {node} 是否有应答？"),
     ("pod {pod} is terminating for {time}, {more} of its grace period are left", "Pod {pod} 已终止 {time}，宽限期还剩 {more}"),
     ("{workload} is stopped, and its controller has not seen it", "{workload} 已停止，其控制器尚未察觉"),
     ("is stopped, and its controller has not seen it", "已停止，其控制器尚未察觉"),
@@ -99,14 +64,8 @@ pub(super) const PAIRS: super::Pairs = &[
     ("its emptyDir or ephemeral volumes would go with it", "其 emptyDir 或临时卷会一并删除"),
     ("a finalizer may keep it for ever", "finalizer 可能使其一直残留"),
     // Remains.
-    (
-        "{message}. Its controller deletes nothing for good before every API answers: kubectl get apiservices shows which doesn't; mend its server, or delete that APIService",
-        "{message}。所有 API 应答之前其控制器不会彻底删除：kubectl get apiservices 可见哪个没有应答；请修复其服务器，或删除该 APIService",
-    ),
-    (
-        "{message}. If a webhook or the conversion of a custom resource refuses it, mend or delete that one",
-        "{message}。若被 webhook 或自定义资源转换拒绝，请修复或删除它",
-    ),
+    ("{message}. Its controller deletes nothing for good before every API answers: kubectl get apiservices shows which doesn't; mend its server, or delete that APIService", "{message}。所有 API 应答之前其控制器不会彻底删除：kubectl get apiservices 可见哪个没有应答；请修复其服务器，或删除该 APIService"),
+    ("{message}. If a webhook or the conversion of a custom resource refuses it, mend or delete that one", "{message}。若被 webhook 或自定义资源转换拒绝，请修复或删除它"),
     ("{what} remain in it", "其中残留 {what}"),
     ("namespace {name} is being deleted: {why}", "命名空间 {name} 正在删除：{why}"),
     ("namespace {name} is being deleted", "命名空间 {name} 正在删除"),
@@ -118,37 +77,16 @@ pub(super) const PAIRS: super::Pairs = &[
     // Restoring.
     ("not selected", "未选择"),
     ("excluded by the Application", "被 Application 排除"),
-    (
-        "{objects} there and different, for example {object} ({why}); nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
-        "{objects}已存在且不同，例如 {object}（{why}）；未写入任何内容。请将 spec.conflictPolicy 设为 Skip、Merge 或 Replace，或选择其他命名空间",
-    ),
-    (
-        "choose spec.conflictPolicy Replace, which deletes and makes again what holds no data",
-        "请将 spec.conflictPolicy 设为 Replace（删除并重建不含数据的对象）",
-    ),
-    (
-        "{objects} there and can't be changed in place, for example {object} ({why}); nothing was written. To restore the rest: {replace}leave them out with spec.exclude of the Application, delete them if they may go, or choose other namespaces",
-        "{objects}已存在且不能就地更改，例如 {object}（{why}）；未写入任何内容。如需恢复其余内容：{replace}用 Application 的 spec.exclude 排除它们，若可删除则删除，或选择其他命名空间",
-    ),
-    (
-        "{objects} there and can't be changed in place, for example {object} ({why}); nothing was written. To restore the rest: leave them out with spec.exclude of the Application, delete them if they may go, or choose other namespaces",
-        "{objects}已存在且不能就地更改，例如 {object}（{why}）；未写入任何内容。如需恢复其余内容：用 Application 的 spec.exclude 排除它们，若可删除则删除，或选择其他命名空间",
-    ),
+    ("{objects} there and different, for example {object} ({why}); nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces", "{objects}已存在且不同，例如 {object}（{why}）；未写入任何内容。请将 spec.conflictPolicy 设为 Skip、Merge 或 Replace，或选择其他命名空间"),
+    ("choose spec.conflictPolicy Replace, which deletes and makes again what holds no data", "请将 spec.conflictPolicy 设为 Replace（删除并重建不含数据的对象）"),
+    ("{objects} there and can't be changed in place, for example {object} ({why}); nothing was written. To restore the rest: {replace}leave them out with spec.exclude of the Application, delete them if they may go, or choose other namespaces", "{objects}已存在且不能就地更改，例如 {object}（{why}）；未写入任何内容。如需恢复其余内容：{replace}用 Application 的 spec.exclude 排除它们，若可删除则删除，或选择其他命名空间"),
+    ("{objects} there and can't be changed in place, for example {object} ({why}); nothing was written. To restore the rest: leave them out with spec.exclude of the Application, delete them if they may go, or choose other namespaces", "{objects}已存在且不能就地更改，例如 {object}（{why}）；未写入任何内容。如需恢复其余内容：用 Application 的 spec.exclude 排除它们，若可删除则删除，或选择其他命名空间"),
     ("{kind} is not served on this site", "此站点没有类型 {kind}"),
     ("its status is its controller's on this site, and was not written", "其状态由站点上的控制器维护，未写入"),
     ("owner not restored, the reference to it was dropped", "属主未恢复，已去掉对它的引用"),
-    (
-        "without rights of people and of accounts elsewhere, which no restore gives: bind them by the District, or by hand",
-        "去掉了人员及他处账户的权限，恢复不授予：请由 District 或手动绑定",
-    ),
-    (
-        "it gives rights only to people and to accounts elsewhere, which no restore does: bind them by the District, or by hand",
-        "只授权给人员及他处账户，恢复不授予：请由 District 或手动绑定",
-    ),
-    (
-        "people, or accounts elsewhere, are bound to it, and no restore gives them other rights: apply it by hand",
-        "人员或他处账户与其绑定，恢复不更改其权限：请手动应用",
-    ),
+    ("without rights of people and of accounts elsewhere, which no restore gives: bind them by the District, or by hand", "去掉了人员及他处账户的权限，恢复不授予：请由 District 或手动绑定"),
+    ("it gives rights only to people and to accounts elsewhere, which no restore does: bind them by the District, or by hand", "只授权给人员及他处账户，恢复不授予：请由 District 或手动绑定"),
+    ("people, or accounts elsewhere, are bound to it, and no restore gives them other rights: apply it by hand", "人员或他处账户与其绑定，恢复不更改其权限：请手动应用"),
     ("who is bound to it can't be read: {error}", "无法读取与其绑定的主体：{error}"),
     ("claim larger than in the backup, it stays as large", "存储卷声明大于备份中的，保持现有大小"),
     ("it is not there; objects in it are not tried by dry run", "不存在；未对其中的对象试运行"),

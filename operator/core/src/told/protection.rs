@@ -1,6 +1,7 @@
 //! Messages about backups, restores and repositories.
 
-/// English and Chinese.
+/// English and Chinese, a pair a line.
+#[rustfmt::skip]
 pub(super) const PAIRS: super::Pairs = &[
     // Standing of an application.
     ("repository {repository}, backup {backup}; backups since then don't count: {half}", "备份库 {repository}，备份 {backup}；此后的备份无效：{half}"),
@@ -13,36 +14,18 @@ pub(super) const PAIRS: super::Pairs = &[
     ("run a drill of its plan", "请演练其预案"),
     ("{backup} was restored and probed", "{backup} 已恢复并通过检查"),
     ("no RecoveryPlan names this application", "没有 RecoveryPlan 包含此应用"),
-    (
-        "failover comes with a later release. A drill proves that plan {name} can be recovered: p861 drill run {again}",
-        "切换功能将在后续版本提供。演练可证明预案 {name} 能够恢复：p861 drill run {again}",
-    ),
+    ("failover comes with a later release. A drill proves that plan {name} can be recovered: p861 drill run {again}", "切换功能将在后续版本提供。演练可证明预案 {name} 能够恢复：p861 drill run {again}"),
     ("application {a} has no backup that succeeded: p861 backup now {b}", "应用 {a} 没有成功的备份：p861 backup now {b}"),
-    (
-        "application {application} has no sound backup of {before} or earlier; the oldest is of {oldest}",
-        "应用 {application} 在 {before} 及之前没有完好的备份；最早的为 {oldest}",
-    ),
+    ("application {application} has no sound backup of {before} or earlier; the oldest is of {oldest}", "应用 {application} 在 {before} 及之前没有完好的备份；最早的为 {oldest}"),
     ("every backup of application {a} is damaged in its repository: p861 backup list {b}", "应用 {a} 的全部备份在备份库中均已损坏：p861 backup list {b}"),
-    (
-        "every sound backup of application {a} was taken after a restore had ended half way, and holds a mixture: name one, if it is what you want: p861 backup list {b}",
-        "应用 {a} 的完好备份均在恢复中途结束之后创建，数据新旧混杂：如确需使用，请指明一个：p861 backup list {b}",
-    ),
+    ("every sound backup of application {a} was taken after a restore had ended half way, and holds a mixture: name one, if it is what you want: p861 backup list {b}", "应用 {a} 的完好备份均在恢复中途结束之后创建，数据新旧混杂：如确需使用，请指明一个：p861 backup list {b}"),
     ("restore it as a whole, or, if its data is as it should be: {command}", "请整体恢复；若数据无误：{command}"),
     ("Restore {name} ended half way at {time}", "恢复 {name} 于 {time} 中途结束"),
     ("Restore {name} ended half way at {time}: {remedy}", "恢复 {name} 于 {time} 中途结束：{remedy}"),
-    (
-        "application {application}: namespace {namespace} doesn't exist on {site}: correct spec.namespaces",
-        "应用 {application}：{site} 上没有命名空间 {namespace}：请更正 spec.namespaces",
-    ),
-    (
-        "application {application}: claim {claim} doesn't exist in {namespaces} on {site}: correct spec.volumes",
-        "应用 {application}：{site} 的 {namespaces} 中没有存储卷声明 {claim}：请更正 spec.volumes",
-    ),
+    ("application {application}: namespace {namespace} doesn't exist on {site}: correct spec.namespaces", "应用 {application}：{site} 上没有命名空间 {namespace}：请更正 spec.namespaces"),
+    ("application {application}: claim {claim} doesn't exist in {namespaces} on {site}: correct spec.volumes", "应用 {application}：{site} 的 {namespaces} 中没有存储卷声明 {claim}：请更正 spec.volumes"),
     ("namespace {namespace} has no BackupRepository: create one", "命名空间 {namespace} 没有 BackupRepository：请创建"),
-    (
-        "namespace {namespace} has several repositories ({repositories}), and neither a recovery plan of application {application} nor a backup of it says which: name one in spec.repositoryRef",
-        "命名空间 {namespace} 有多个备份库（{repositories}），应用 {application} 的预案和备份均未指明：请在 spec.repositoryRef 中指明",
-    ),
+    ("namespace {namespace} has several repositories ({repositories}), and neither a recovery plan of application {application} nor a backup of it says which: name one in spec.repositoryRef", "命名空间 {namespace} 有多个备份库（{repositories}），应用 {application} 的预案和备份均未指明：请在 spec.repositoryRef 中指明"),
     // Repositories.
     ("repository {repository}: backups {names} can't be used; {what}", "备份库 {repository}：备份 {names} 不可用；{what}"),
     ("no backup in it was found damaged; the last verification was at {time}", "未发现损坏的备份；最近校验于 {time}"),
@@ -53,32 +36,14 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the repository can't be measured: {error}", "无法统计备份库用量：{error}"),
     ("the repository could not be measured within {limit}", "未能在 {limit} 内统计备份库用量"),
     ("site {name}, where applications run, doesn't exist: kubectl get sites", "应用所在的站点 {name} 不存在：kubectl get sites"),
-    (
-        "repository {repository} was not opened yet: p861 -d {namespace} status says why, if it lasts",
-        "备份库 {repository} 尚未打开：若持续如此，p861 -d {namespace} status 会说明原因",
-    ),
+    ("repository {repository} was not opened yet: p861 -d {namespace} status says why, if it lasts", "备份库 {repository} 尚未打开：若持续如此，p861 -d {namespace} status 会说明原因"),
     ("folder.claimName is not supported by this release: use folder.path or s3", "此版本不支持 folder.claimName：请使用 folder.path 或 s3"),
     ("give exactly one of s3 and folder", "s3 与 folder 须且只须填写一项"),
-    (
-        "the store took a second write of an object that was to be written only if absent: journals need a store with conditional writes (If-None-Match)",
-        "存储接受了对已存在对象的重复写入：运行记录需要支持条件写入（If-None-Match）的存储",
-    ),
-    (
-        "spec.folder.path {path}: this installation has no folder for repositories: use spec.s3, or set operator.folders.path of chart p861, and the volume that is mounted there",
-        "spec.folder.path {path}：此安装没有供备份库使用的文件夹：请使用 spec.s3，或设置 p861 chart 的 operator.folders.path 及其挂载的卷",
-    ),
-    (
-        "spec.folder.path {path} is not below {root}, the folder that this installation has for repositories: write {again}/… without . and ..",
-        "spec.folder.path {path} 不在此安装供备份库使用的文件夹 {root} 之下：请写 {again}/…，不含 . 和 ..",
-    ),
-    (
-        "spec.folder.path {path}: {part} is a link or no folder: a repository is reached by folders only; write the path that the link leads to",
-        "spec.folder.path {path}：{part} 是链接或不是文件夹：备份库只能经由文件夹访问；请写链接指向的路径",
-    ),
-    (
-        "repository {repository} has no sealed snapshot whose id begins with {id}, or several: restic snapshots, or p861 backup list",
-        "备份库 {repository} 中没有或有多个以 {id} 开头的已封存快照：restic snapshots 或 p861 backup list",
-    ),
+    ("the store took a second write of an object that was to be written only if absent: journals need a store with conditional writes (If-None-Match)", "存储接受了对已存在对象的重复写入：运行记录需要支持条件写入（If-None-Match）的存储"),
+    ("spec.folder.path {path}: this installation has no folder for repositories: use spec.s3, or set operator.folders.path of chart p861, and the volume that is mounted there", "spec.folder.path {path}：此安装没有供备份库使用的文件夹：请使用 spec.s3，或设置 p861 chart 的 operator.folders.path 及其挂载的卷"),
+    ("spec.folder.path {path} is not below {root}, the folder that this installation has for repositories: write {again}/… without . and ..", "spec.folder.path {path} 不在此安装供备份库使用的文件夹 {root} 之下：请写 {again}/…，不含 . 和 .."),
+    ("spec.folder.path {path}: {part} is a link or no folder: a repository is reached by folders only; write the path that the link leads to", "spec.folder.path {path}：{part} 是链接或不是文件夹：备份库只能经由文件夹访问；请写链接指向的路径"),
+    ("repository {repository} has no sealed snapshot whose id begins with {id}, or several: restic snapshots, or p861 backup list", "备份库 {repository} 中没有或有多个以 {id} 开头的已封存快照：restic snapshots 或 p861 backup list"),
     ("its snapshots are left out: {error}", "未列出其快照：{error}"),
     // Backups.
     ("no sealed snapshot", "没有封存的快照"),
@@ -87,24 +52,12 @@ pub(super) const PAIRS: super::Pairs = &[
     ("every file that it needs is in the repository, and as long as it should be", "所需文件均在备份库中，长度无误"),
     ("{said}; it also lacks {claims}", "{said}；并且缺少 {claims}"),
     ("{number} as of a volume snapshot", "其中 {number} 个取自卷快照"),
-    (
-        "taken after Restore {restore} had ended half way: it holds a mixture, and is restored only by a Restore that names it",
-        "创建于恢复 {restore} 中途结束之后：数据新旧混杂，只有指明它的 Restore 才会恢复它",
-    ),
-    (
-        "{volumes} not saved: {claims}. Everything else is in snapshot {snapshot}: a Restore that names this Backup brings it back",
-        "{volumes}未保存：{claims}。其余内容在快照 {snapshot} 中：指明此备份的 Restore 可将其恢复",
-    ),
-    (
-        "{volumes} not saved: {claims}. Everything else is in snapshot {snapshot}: a Restore that names this Backup brings it back{more}",
-        "{volumes}未保存：{claims}。其余内容在快照 {snapshot} 中：指明此备份的 Restore 可将其恢复{more}",
-    ),
+    ("taken after Restore {restore} had ended half way: it holds a mixture, and is restored only by a Restore that names it", "创建于恢复 {restore} 中途结束之后：数据新旧混杂，只有指明它的 Restore 才会恢复它"),
+    ("{volumes} not saved: {claims}. Everything else is in snapshot {snapshot}: a Restore that names this Backup brings it back", "{volumes}未保存：{claims}。其余内容在快照 {snapshot} 中：指明此备份的 Restore 可将其恢复"),
+    ("{volumes} not saved: {claims}. Everything else is in snapshot {snapshot}: a Restore that names this Backup brings it back{more}", "{volumes}未保存：{claims}。其余内容在快照 {snapshot} 中：指明此备份的 Restore 可将其恢复{more}"),
     (". Besides, {text}", "。此外，{text}"),
     ("Besides, {text}", "此外，{text}"),
-    (
-        "the Application names what doesn't exist: {names}; create it, or take it out of spec.clusterResources. Everything else is in snapshot {snapshot}: a Restore that names this Backup brings it back",
-        "Application 指明的对象不存在：{names}；请创建，或从 spec.clusterResources 中去掉。其余内容在快照 {snapshot} 中：指明此备份的 Restore 可将其恢复",
-    ),
+    ("the Application names what doesn't exist: {names}; create it, or take it out of spec.clusterResources. Everything else is in snapshot {snapshot}: a Restore that names this Backup brings it back", "Application 指明的对象不存在：{names}；请创建，或从 spec.clusterResources 中去掉。其余内容在快照 {snapshot} 中：指明此备份的 Restore 可将其恢复"),
     ("claim {claim} {why}", "存储卷声明 {claim} {why}"),
     ("claim {claim}: {why}", "存储卷声明 {claim}：{why}"),
     ("claim {claim}", "存储卷声明 {claim}"),
@@ -116,15 +69,9 @@ pub(super) const PAIRS: super::Pairs = &[
     ("is being deleted: wait for its end, or end what still uses it", "正在删除：请等待删除完成，或停止仍在使用它的程序"),
     ("has lost its volume: delete it, or bring the volume back", "已失去其卷：请删除，或恢复该卷"),
     ("is {phase} and has no volume yet: start what uses it, or delete it", "处于 {phase}，尚无卷：请启动使用它的程序，或删除"),
-    (
-        "is ReadWriteOncePod and in use by pod {pod}: save what is in it with a stream, or make it ReadWriteOnce",
-        "为 ReadWriteOncePod 且正由 Pod {pod} 使用：请用数据流保存其内容，或改为 ReadWriteOnce",
-    ),
+    ("is ReadWriteOncePod and in use by pod {pod}: save what is in it with a stream, or make it ReadWriteOnce", "为 ReadWriteOncePod 且正由 Pod {pod} 使用：请用数据流保存其内容，或改为 ReadWriteOnce"),
     ("is on node {node}, which is not Ready: bring the node back, and back up again", "位于未就绪的节点 {node}：请恢复节点后重新备份"),
-    (
-        "is in use by pod {pod} on node {node}, which is not Ready: bring the node back, or taint it node.kubernetes.io/out-of-service if it is off, and back up again",
-        "正由未就绪节点 {node} 上的 Pod {pod} 使用：请恢复节点；若节点已关机，请加污点 node.kubernetes.io/out-of-service，再重新备份",
-    ),
+    ("is in use by pod {pod} on node {node}, which is not Ready: bring the node back, or taint it node.kubernetes.io/out-of-service if it is off, and back up again", "正由未就绪节点 {node} 上的 Pod {pod} 使用：请恢复节点；若节点已关机，请加污点 node.kubernetes.io/out-of-service，再重新备份"),
     ("application {application}: nothing is saved, because none of its data can be read", "应用 {application}：未保存任何内容，因为数据均无法读取"),
     ("or leave them out: their names in spec.volumes, with method Skip", "或将其排除：在 spec.volumes 中列出名称，method 为 Skip"),
     ("or leave it out: its name in spec.volumes, with method Skip", "或将其排除：在 spec.volumes 中列出名称，method 为 Skip"),
@@ -141,18 +88,9 @@ pub(super) const PAIRS: super::Pairs = &[
     // Volume snapshots.
     ("an error without a message", "未说明原因的错误"),
     ("VolumeSnapshot {name} of claim {claim} is gone: somebody has deleted it", "存储卷声明 {claim} 的 VolumeSnapshot {name} 已被他人删除"),
-    (
-        "VolumeSnapshot {name} of claim {claim} is being deleted, and not by this run",
-        "存储卷声明 {claim} 的 VolumeSnapshot {name} 正被删除，且并非本次运行所为",
-    ),
-    (
-        "VolumeSnapshot {name} of claim {claim} is gone before it was read: back up again",
-        "存储卷声明 {claim} 的 VolumeSnapshot {name} 在读取前已不存在：请重新备份",
-    ),
-    (
-        "VolumeSnapshot {name} of claim {claim} is being deleted before it was read: back up again",
-        "存储卷声明 {claim} 的 VolumeSnapshot {name} 在读取前被删除：请重新备份",
-    ),
+    ("VolumeSnapshot {name} of claim {claim} is being deleted, and not by this run", "存储卷声明 {claim} 的 VolumeSnapshot {name} 正被删除，且并非本次运行所为"),
+    ("VolumeSnapshot {name} of claim {claim} is gone before it was read: back up again", "存储卷声明 {claim} 的 VolumeSnapshot {name} 在读取前已不存在：请重新备份"),
+    ("VolumeSnapshot {name} of claim {claim} is being deleted before it was read: back up again", "存储卷声明 {claim} 的 VolumeSnapshot {name} 在读取前被删除：请重新备份"),
     ("{name} of claim {claim} is gone before it was read: back up again", "存储卷声明 {claim} 的 {name} 在读取前已不存在：请重新备份"),
     ("{name} of claim {claim} is being deleted before it was read: back up again", "存储卷声明 {claim} 的 {name} 在读取前被删除：请重新备份"),
     ("{name} can't be read yet: {error}", "{name} 尚无法读取：{error}"),
@@ -165,28 +103,13 @@ pub(super) const PAIRS: super::Pairs = &[
     ("{message} (after {time})", "{message}（已 {time}）"),
     ("its volume is not of a CSI driver, and only CSI drivers take snapshots", "其卷不属于 CSI 驱动，只有 CSI 驱动能创建快照"),
     ("the site has no VolumeSnapshotClass of driver {driver}: create one", "站点没有驱动 {driver} 的 VolumeSnapshotClass：请创建"),
-    (
-        "its StorageClass is gone or not of driver {driver}, so no claim can be made from a snapshot: create the class again",
-        "其 StorageClass 已不存在或不属于驱动 {driver}，无法由快照创建存储卷声明：请重建该类",
-    ),
-    (
-        "VolumeSnapshotClass {class}, which the Platform declares, doesn't exist: create it, or correct volumeSnapshotClassName of the Platform",
-        "Platform 声明的 VolumeSnapshotClass {class} 不存在：请创建，或更正 Platform 的 volumeSnapshotClassName",
-    ),
-    (
-        "VolumeSnapshotClass {class}, which the Platform declares, is not of driver {driver}: correct volumeSnapshotClassName of the Platform",
-        "Platform 声明的 VolumeSnapshotClass {class} 不属于驱动 {driver}：请更正 Platform 的 volumeSnapshotClassName",
-    ),
-    (
-        "driver {driver} has several VolumeSnapshotClasses ({names}) and not exactly one default: annotate one with {annotation}, or name one in volumeSnapshotClassName of the Platform",
-        "驱动 {driver} 有多个 VolumeSnapshotClass（{names}），默认的不是恰好一个：请给其中一个加注解 {annotation}，或在 Platform 的 volumeSnapshotClassName 中指明",
-    ),
+    ("its StorageClass is gone or not of driver {driver}, so no claim can be made from a snapshot: create the class again", "其 StorageClass 已不存在或不属于驱动 {driver}，无法由快照创建存储卷声明：请重建该类"),
+    ("VolumeSnapshotClass {class}, which the Platform declares, doesn't exist: create it, or correct volumeSnapshotClassName of the Platform", "Platform 声明的 VolumeSnapshotClass {class} 不存在：请创建，或更正 Platform 的 volumeSnapshotClassName"),
+    ("VolumeSnapshotClass {class}, which the Platform declares, is not of driver {driver}: correct volumeSnapshotClassName of the Platform", "Platform 声明的 VolumeSnapshotClass {class} 不属于驱动 {driver}：请更正 Platform 的 volumeSnapshotClassName"),
+    ("driver {driver} has several VolumeSnapshotClasses ({names}) and not exactly one default: annotate one with {annotation}, or name one in volumeSnapshotClassName of the Platform", "驱动 {driver} 有多个 VolumeSnapshotClass（{names}），默认的不是恰好一个：请给其中一个加注解 {annotation}，或在 Platform 的 volumeSnapshotClassName 中指明"),
     ("application {application}: nothing is saved, because no snapshot can be taken", "应用 {application}：未保存任何内容，因为无法创建快照"),
     ("of claim {claim}: {why}", "存储卷声明 {claim}：{why}"),
-    (
-        "or save {its} files while they are in use: {again} {name} in spec.volumes, with method Files",
-        "或在使用中按文件保存：在 spec.volumes 中写{again} {name}，method 为 Files",
-    ),
+    ("or save {its} files while they are in use: {again} {name} in spec.volumes, with method Files", "或在使用中按文件保存：在 spec.volumes 中写{again} {name}，method 为 Files"),
     // Restores.
     ("would create {a}, change {b}; {c} same, {d} refused", "将新建 {a}，更改 {b}；相同 {c}，被拒绝 {d}"),
     ("would create {a}, change {b}; {c} same, {d} refused{more}", "将新建 {a}，更改 {b}；相同 {c}，被拒绝 {d}{more}"),
@@ -199,60 +122,30 @@ pub(super) const PAIRS: super::Pairs = &[
     ("would be left out", "不会恢复"),
     ("left out", "未恢复"),
     ("what ran before was started again", "此前运行的已重新启动"),
-    (
-        "The application's data is partly that of backup {backup} (begun: {steps}): restore again, this backup or another",
-        "应用数据部分来自备份 {backup}（已开始：{steps}）：请再次恢复，可用此备份或其他备份",
-    ),
-    (
-        "{started}. The application's data is partly that of backup {backup} (begun: {steps}): restore again, this backup or another",
-        "{started}。应用数据部分来自备份 {backup}（已开始：{steps}）：请再次恢复，可用此备份或其他备份",
-    ),
+    ("The application's data is partly that of backup {backup} (begun: {steps}): restore again, this backup or another", "应用数据部分来自备份 {backup}（已开始：{steps}）：请再次恢复，可用此备份或其他备份"),
+    ("{started}. The application's data is partly that of backup {backup} (begun: {steps}): restore again, this backup or another", "{started}。应用数据部分来自备份 {backup}（已开始：{steps}）：请再次恢复，可用此备份或其他备份"),
     ("in {namespace}", "于 {namespace}"),
     ("{objects} not written, the first {kind} {name}: {why}; everything else was", "{objects}未写入，首个为 {kind} {name}：{why}；其余均已写入"),
-    (
-        "{objects} of kinds that the site doesn't serve ({kinds}): install what defines them, or leave them out with spec.exclude",
-        "{objects}的类型在站点上不存在（{kinds}）：请安装定义它们的组件，或用 spec.exclude 排除",
-    ),
+    ("{objects} of kinds that the site doesn't serve ({kinds}): install what defines them, or leave them out with spec.exclude", "{objects}的类型在站点上不存在（{kinds}）：请安装定义它们的组件，或用 spec.exclude 排除"),
     ("all of it was restored after it had been called damaged: every byte is there", "曾被判为损坏，现已完整恢复：内容无缺"),
-    (
-        "backup {backup} has no {what}, which the Application names: choose a backup that has it, correct the Application, or restore a part with spec.select",
-        "备份 {backup} 没有 Application 指明的 {what}：请选择含有它的备份，更正 Application，或用 spec.select 恢复一部分",
-    ),
+    ("backup {backup} has no {what}, which the Application names: choose a backup that has it, correct the Application, or restore a part with spec.select", "备份 {backup} 没有 Application 指明的 {what}：请选择含有它的备份，更正 Application，或用 spec.select 恢复一部分"),
     ("no volume {name}", "卷 {name}"),
     ("no stream {name}", "数据流 {name}"),
     ("select.files names no claim of the backup; it has {claims}", "select.files 指明的存储卷声明不在备份中；备份有 {claims}"),
     ("select.tiers names {name}, which is no tier of the application; it has {tiers}", "select.tiers 指明的 {name} 不是该应用的层级；应用有 {tiers}"),
-    (
-        "spec.target.namespaceMappings {wrong}; the namespaces of application {application}: {known}",
-        "spec.target.namespaceMappings {wrong}；应用 {application} 的命名空间：{known}",
-    ),
+    ("spec.target.namespaceMappings {wrong}; the namespaces of application {application}: {known}", "spec.target.namespaceMappings {wrong}；应用 {application} 的命名空间：{known}"),
     ("maps {from} to {to}, but {again} is no namespace of the application", "将 {from} 映射到 {to}，但 {again} 不是该应用的命名空间"),
     ("maps {from} twice, to {a} and to {b}: leave one of them", "将 {from} 重复映射到 {a} 和 {b}：请只保留一个"),
     ("maps {a} and {b} both to {to}: give each a namespace of its own", "将 {a} 和 {b} 都映射到 {to}：请分别指定命名空间"),
-    (
-        "maps {from} to {to}, where the application's own {own} goes: map {again}, too, or name another",
-        "将 {from} 映射到 {to}，而应用自身的 {own} 也恢复到那里：请同时映射 {again}，或另选一个",
-    ),
+    ("maps {from} to {to}, where the application's own {own} goes: map {again}, too, or name another", "将 {from} 映射到 {to}，而应用自身的 {own} 也恢复到那里：请同时映射 {again}，或另选一个"),
     ("another backup became the newest meanwhile: it is looked for again", "其间有了更新的备份：重新查找"),
     ("is not in it; inventory.json in snapshot {snapshot} says why, and what else is missing", "不在其中；原因及其他缺失见快照 {snapshot} 的 inventory.json"),
-    (
-        "give exactly one of source.backupRef, source.applicationRef and source.snapshot",
-        "source.backupRef、source.applicationRef 和 source.snapshot 须且只须填写一项",
-    ),
+    ("give exactly one of source.backupRef, source.applicationRef and source.snapshot", "source.backupRef、source.applicationRef 和 source.snapshot 须且只须填写一项"),
     ("the newest sound one is {name}", "最近的完好备份为 {name}"),
-    (
-        "backup {backup} is damaged in its repository; {other}. To read it anew, restore it into other namespaces (p861 restore run {again} --map NAMESPACE=OTHER): if all of it comes, it counts as sound again",
-        "备份 {backup} 在备份库中已损坏；{other}。如需重新读取，请恢复到其他命名空间（p861 restore run {again} --map NAMESPACE=OTHER）：若内容完整，则重新视为完好",
-    ),
-    (
-        "Backup {name} doesn't exist in namespace {namespace}, nor a snapshot of it in a repository: kubectl get backups -n {again}",
-        "命名空间 {namespace} 中没有备份 {name}，备份库中也没有其快照：kubectl get backups -n {again}",
-    ),
+    ("backup {backup} is damaged in its repository; {other}. To read it anew, restore it into other namespaces (p861 restore run {again} --map NAMESPACE=OTHER): if all of it comes, it counts as sound again", "备份 {backup} 在备份库中已损坏；{other}。如需重新读取，请恢复到其他命名空间（p861 restore run {again} --map NAMESPACE=OTHER）：若内容完整，则重新视为完好"),
+    ("Backup {name} doesn't exist in namespace {namespace}, nor a snapshot of it in a repository: kubectl get backups -n {again}", "命名空间 {namespace} 中没有备份 {name}，备份库中也没有其快照：kubectl get backups -n {again}"),
     ("backup {name} has not succeeded: p861 backup list {application}", "备份 {name} 未成功：p861 backup list {application}"),
-    (
-        "namespace {foreign} is not the district's to restore into: its namespaces are those of spec.siteNamespaces of District {district}, without drills' copies",
-        "不能恢复到命名空间 {foreign}：本区的命名空间见 District {district} 的 spec.siteNamespaces，演练副本除外",
-    ),
+    ("namespace {foreign} is not the district's to restore into: its namespaces are those of spec.siteNamespaces of District {district}, without drills' copies", "不能恢复到命名空间 {foreign}：本区的命名空间见 District {district} 的 spec.siteNamespaces，演练副本除外"),
     ("a list of the restore's objects can't be read: {error}", "恢复对象的清单无法读取：{error}"),
     ("a list of the restore's objects is left out: {error}", "未给出恢复对象的清单：{error}"),
     ("(not shown: too long for a ConfigMap)", "（未显示：超出 ConfigMap 容量）"),
@@ -261,9 +154,6 @@ pub(super) const PAIRS: super::Pairs = &[
     ("ended runs stay on the hub for now: {error}", "已结束的运行暂留在管理中心：{error}"),
     ("ended runs stay on the hub for now: storing them took longer than {limit}", "已结束的运行暂留在管理中心：存储耗时超过 {limit}"),
     ("{object} can't be written: {error}", "{object} 无法写入：{error}"),
-    (
-        "namespace {namespace} has no BackupRepository to store {object} in: declare one, or delete the object by hand",
-        "命名空间 {namespace} 没有可存放 {object} 的 BackupRepository：请声明一个，或手动删除该对象",
-    ),
+    ("namespace {namespace} has no BackupRepository to store {object} in: declare one, or delete the object by hand", "命名空间 {namespace} 没有可存放 {object} 的 BackupRepository：请声明一个，或手动删除该对象"),
     ("what older {kind} runs left in the repository stays for now: {error}", "较早的 {kind} 运行留在备份库中的内容暂时保留：{error}"),
 ];

@@ -1,6 +1,7 @@
 //! Messages about plans, drills and their isolation.
 
-/// English and Chinese.
+/// English and Chinese, a pair a line.
+#[rustfmt::skip]
 pub(super) const PAIRS: super::Pairs = &[
     // Plans.
     ("application {application} is in plan {other}: an application is in one plan", "应用 {application} 已在预案 {other} 中：一个应用只能属于一个预案"),
@@ -8,10 +9,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("application {name} of group {group} is not there: kubectl get applications", "组 {group} 的应用 {name} 不存在：kubectl get applications"),
     ("step {step}: application {application} is not in the plan", "步骤 {step}：应用 {application} 不在预案中"),
     ("step {step}: {side}: {stage} names no group of the plan; it has {groups}", "步骤 {step}：{side}：{stage} 不是预案的组；预案有 {groups}"),
-    (
-        "step {step}: an isolated drill has nothing {side} {stage}; it has before: Start, after: Start, after: Check, and both of Start/<group>",
-        "步骤 {step}：隔离演练没有 {side} {stage}；可用 before: Start、after: Start、after: Check，以及 Start/<group> 的 before 和 after",
-    ),
+    ("step {step}: an isolated drill has nothing {side} {stage}; it has before: Start, after: Start, after: Check, and both of Start/<group>", "步骤 {step}：隔离演练没有 {side} {stage}；可用 before: Start、after: Start、after: Check，以及 Start/<group> 的 before 和 after"),
     ("application {application}: {what}: {why}", "应用 {application}：{what}：{why}"),
     ("application {application}: spec.isolation.kinds: {why}", "应用 {application}：spec.isolation.kinds：{why}"),
     ("application {application}: spec.isolation.allowEgress: {why}", "应用 {application}：spec.isolation.allowEgress：{why}"),
@@ -19,10 +17,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("repository {repository} opened", "备份库 {repository} 可打开"),
     ("{applications} restored and probed", "{applications}已恢复并通过检查"),
     ("never restored and probed: {names}", "从未恢复并检查：{names}"),
-    (
-        "{a} of {b} checks pass, and failover comes with a later release. A drill proves that this plan can be recovered: {command}",
-        "{b} 项检查中 {a} 项通过；切换功能将在后续版本提供。演练可证明此预案能够恢复：{command}",
-    ),
+    ("{a} of {b} checks pass, and failover comes with a later release. A drill proves that this plan can be recovered: {command}", "{b} 项检查中 {a} 项通过；切换功能将在后续版本提供。演练可证明此预案能够恢复：{command}"),
     ("{n} of {all} checks fail ({names}): p861 plan check {plan}", "{all} 项检查中 {n} 项未通过（{names}）：p861 plan check {plan}"),
     ("no isolated drill of this plan has ended on its standby: p861 drill run", "此预案尚未在备用站点完成过隔离演练：p861 drill run"),
     ("{name} is older than {limit}", "{name} 距今已超过 {limit}"),
@@ -38,14 +33,8 @@ pub(super) const PAIRS: super::Pairs = &[
     ("no usable backup", "没有可用的备份"),
     // Drills.
     ("spec.deadline: a drill takes longer than 0s: say how long it may take, for example 4h", "spec.deadline：演练耗时须大于 0 秒：请写明最长时间，例如 4h"),
-    (
-        "spec.{field}: {asked} is more than {longest} (30 days), the longest that a drill and its copy may last: ask for less",
-        "spec.{field}：{asked} 超过演练及其副本的最长时间 {longest}（30 天）：请缩短",
-    ),
-    (
-        "a Live drill is a planned failover, which this release does not have: use type: Isolated",
-        "实战切换（Live）演练即计划内切换，此版本尚不支持：请使用 type: Isolated",
-    ),
+    ("spec.{field}: {asked} is more than {longest} (30 days), the longest that a drill and its copy may last: ask for less", "spec.{field}：{asked} 超过演练及其副本的最长时间 {longest}（30 天）：请缩短"),
+    ("a Live drill is a planned failover, which this release does not have: use type: Isolated", "实战切换（Live）演练即计划内切换，此版本尚不支持：请使用 type: Isolated"),
     ("every application within its RTO and RPO", "各应用均在 RTO 和 RPO 之内"),
     ("plan: RTO {a} of {b}", "预案：RTO {a}，目标 {b}"),
     ("RTO {a} of {b}", "RTO {a}，目标 {b}"),
@@ -74,43 +63,22 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the kubelet of node {node}", "节点 {node} 的 kubelet"),
     ("the cloud's metadata", "云平台元数据服务"),
     ("the node's DNS cache", "节点的 DNS 缓存"),
-    (
-        "a pod of the copy reaches {what}: the site's network plugin does not enforce the NetworkPolicies of the copy. Nothing was restored. Give the site a plugin that does, or drill on another site (runbooks/P861DrillFailed.md)",
-        "副本中的 Pod 可以访问 {what}：站点的网络插件未执行副本的 NetworkPolicy。未恢复任何内容。请为站点安装支持 NetworkPolicy 的插件，或在其他站点演练（runbooks/P861DrillFailed.md）",
-    ),
+    ("a pod of the copy reaches {what}: the site's network plugin does not enforce the NetworkPolicies of the copy. Nothing was restored. Give the site a plugin that does, or drill on another site (runbooks/P861DrillFailed.md)", "副本中的 Pod 可以访问 {what}：站点的网络插件未执行副本的 NetworkPolicy。未恢复任何内容。请为站点安装支持 NetworkPolicy 的插件，或在其他站点演练（runbooks/P861DrillFailed.md）"),
     ("a probe says that it reached what it was not told to try", "探测结果中有未要求探测的地址"),
     ("no pod of the copy has tried anything", "副本中的 Pod 未进行任何探测"),
-    (
-        "a pod of the copy on node {node} does not even reach the copy's own DNS, so that its silence proves nothing: {why}",
-        "节点 {node} 上副本的 Pod 连副本自身的 DNS 也无法访问，不能作为依据：{why}",
-    ),
-    (
-        "spec.isolation.allowEgress of the Applications allows every address that could prove the isolation: name single addresses in it",
-        "各应用的 spec.isolation.allowEgress 放行了所有可用于验证隔离的地址：请只写具体地址",
-    ),
-    (
-        "a free pod beside the copy reaches nothing outside it, either, so that a closed one proves nothing: see whether pods of that site reach its API server",
-        "副本旁不受限的 Pod 同样无法访问外部，受限的 Pod 因此不能作为依据：请检查该站点的 Pod 能否访问其 API 服务器",
-    ),
+    ("a pod of the copy on node {node} does not even reach the copy's own DNS, so that its silence proves nothing: {why}", "节点 {node} 上副本的 Pod 连副本自身的 DNS 也无法访问，不能作为依据：{why}"),
+    ("spec.isolation.allowEgress of the Applications allows every address that could prove the isolation: name single addresses in it", "各应用的 spec.isolation.allowEgress 放行了所有可用于验证隔离的地址：请只写具体地址"),
+    ("a free pod beside the copy reaches nothing outside it, either, so that a closed one proves nothing: see whether pods of that site reach its API server", "副本旁不受限的 Pod 同样无法访问外部，受限的 Pod 因此不能作为依据：请检查该站点的 Pod 能否访问其 API 服务器"),
     ("{entry} is an address: write it as a network, {network}", "{entry} 是地址：请写成网段 {network}"),
-    (
-        "{entry} is neither a network, for example 10.20.3.7/32, nor a DNS name, for example ldap.city.example",
-        "{entry} 既不是网段（例如 10.20.3.7/32），也不是域名（例如 ldap.city.example）",
-    ),
+    ("{entry} is neither a network, for example 10.20.3.7/32, nor a DNS name, for example ldap.city.example", "{entry} 既不是网段（例如 10.20.3.7/32），也不是域名（例如 ldap.city.example）"),
     ("the Namespace itself can't be patched: a copy has the labels of its source", "Namespace 本身不能打补丁：副本沿用来源的标签"),
     ("a patch may not replace metadata", "补丁不能替换 metadata"),
     ("a patch may not touch {field}", "补丁不能改动 {field}"),
     ("spec.isolation.patches[{at}] ({kind} {name})", "spec.isolation.patches[{at}]（{kind} {name}）"),
-    (
-        "no step before this one has proven that the copy is closed: prove-isolation was skipped, or the drill was begun by another release of the operator. Run another drill",
-        "此前没有步骤证明副本已封闭：prove-isolation 被跳过，或演练由其他版本的 operator 开始。请重新演练",
-    ),
+    ("no step before this one has proven that the copy is closed: prove-isolation was skipped, or the drill was begun by another release of the operator. Run another drill", "此前没有步骤证明副本已封闭：prove-isolation 被跳过，或演练由其他版本的 operator 开始。请重新演练"),
     ("spec.isolation.allowEgress: {why}", "spec.isolation.allowEgress：{why}"),
     ("the copy's DNS: {error}", "副本的 DNS：{error}"),
-    (
-        "bind {role} in {namespace} on {site}: {error}. A copy needs a DNS of its own: upgrade the chart p861 on {again} to the operator's version",
-        "在 {site} 的 {namespace} 中绑定 {role}：{error}。副本需要自己的 DNS：请将 {again} 的 p861 chart 升级到与 operator 相同的版本",
-    ),
+    ("bind {role} in {namespace} on {site}: {error}. A copy needs a DNS of its own: upgrade the chart p861 on {again} to the operator's version", "在 {site} 的 {namespace} 中绑定 {role}：{error}。副本需要自己的 DNS：请将 {again} 的 p861 chart 升级到与 operator 相同的版本"),
     ("the copy has no namespace: spec.namespaces of its Applications is empty", "副本没有命名空间：各应用的 spec.namespaces 为空"),
     ("{site} has no node, so that nothing can be tried there and no copy can run", "{site} 没有节点，无法探测，也无法运行副本"),
     ("the Service of the copy's DNS has no address yet", "副本 DNS 的 Service 尚无地址"),
@@ -122,32 +90,17 @@ pub(super) const PAIRS: super::Pairs = &[
     ("pods of the copy try to reach what is outside: {done} of {all} have ended{why}", "副本的 Pod 正尝试访问外部：已结束 {done}/{all}{why}"),
     ("the pods of {name} are refused: {warning}", "{name} 的 Pod 被拒绝：{warning}"),
     ("its pod has failed", "其 Pod 失败"),
-    (
-        "Job {name} on {site} has the name of a probe of this drill and was not made by the operator: nothing that it says proves anything. Find out who made it, and delete it (kubectl delete job -n {namespace} {again})",
-        "{site} 上的 Job {name} 与此演练的探测同名，但并非 operator 所建：其结果不作依据。请查明由谁建立并删除（kubectl delete job -n {namespace} {again}）",
-    ),
-    (
-        "namespace {name} on {site} is there and not of this drill: delete it, or run another drill",
-        "{site} 上的命名空间 {name} 已存在且不属于此演练：请删除，或重新演练",
-    ),
-    (
-        "namespace {name} is there without the labels of this drill ({labels}): look at what is in it, and delete it by hand",
-        "命名空间 {name} 没有此演练的标签（{labels}）：请查看其中内容并手动删除",
-    ),
+    ("Job {name} on {site} has the name of a probe of this drill and was not made by the operator: nothing that it says proves anything. Find out who made it, and delete it (kubectl delete job -n {namespace} {again})", "{site} 上的 Job {name} 与此演练的探测同名，但并非 operator 所建：其结果不作依据。请查明由谁建立并删除（kubectl delete job -n {namespace} {again}）"),
+    ("namespace {name} on {site} is there and not of this drill: delete it, or run another drill", "{site} 上的命名空间 {name} 已存在且不属于此演练：请删除，或重新演练"),
+    ("namespace {name} is there without the labels of this drill ({labels}): look at what is in it, and delete it by hand", "命名空间 {name} 没有此演练的标签（{labels}）：请查看其中内容并手动删除"),
     ("{namespaces} and {volumes} to be removed", "待移除 {namespaces}和 {volumes}"),
     ("volume {volume} is not deleted by its provisioner", "卷 {volume} 未被其存储驱动删除"),
     ("{message}, on {site}", "{message}，站点 {site}"),
     ("{more} more objects", "另有 {more} 个对象"),
     ("{kind} remain and can't be listed: kubectl --context {site} get apiservices", "{kind} 有残留且无法列出：kubectl --context {site} get apiservices"),
-    (
-        "{kind} remain, and may not be listed ({error}): if this stays so, upgrade chart p861 on {site}",
-        "{kind} 有残留且无权列出（{error}）：若持续如此，请升级 {site} 的 p861 chart",
-    ),
+    ("{kind} remain, and may not be listed ({error}): if this stays so, upgrade chart p861 on {site}", "{kind} 有残留且无权列出（{error}）：若持续如此，请升级 {site} 的 p861 chart"),
     // What a copy can't have.
-    (
-        "in the copy without annotations for controllers outside (spec.isolation.patches can give them back)",
-        "副本中去掉了供外部控制器使用的注解（可用 spec.isolation.patches 加回）",
-    ),
+    ("in the copy without annotations for controllers outside (spec.isolation.patches can give them back)", "副本中去掉了供外部控制器使用的注解（可用 spec.isolation.patches 加回）"),
     ("in the copy without what its pods share with their node or mount from outside", "副本中去掉了其 Pod 与节点共享或从外部挂载的内容"),
     ("it would claim names outside the copy", "会占用副本之外的名称"),
     ("it could refuse the movers", "可能拒绝搬运任务"),
@@ -163,23 +116,11 @@ pub(super) const PAIRS: super::Pairs = &[
     ("without rights of people and of accounts outside the copy", "去掉了人员及副本之外账户的权限"),
     ("it gives rights only to people and to accounts outside the copy", "只授权给人员及副本之外的账户"),
     ("its namespace is not restored", "其命名空间未恢复"),
-    (
-        "copies of this drill may be left on {site}: kubectl get namespaces -l {label}, and delete those of this drill",
-        "{site} 上可能残留此演练的副本：请用 kubectl get namespaces -l {label} 查看，并删除此演练的",
-    ),
-    (
-        "change {name} is under way on what this drill uses: wait for its end (p861 ticket show {again}), and run the drill anew",
-        "变更 {name} 正在操作此演练所用的对象：请等待结束（p861 ticket show {again}）后重新演练",
-    ),
-    (
-        "application {name} of plan {plan} doesn't exist: kubectl get applications -n {namespace}",
-        "预案 {plan} 的应用 {name} 不存在：kubectl get applications -n {namespace}",
-    ),
+    ("copies of this drill may be left on {site}: kubectl get namespaces -l {label}, and delete those of this drill", "{site} 上可能残留此演练的副本：请用 kubectl get namespaces -l {label} 查看，并删除此演练的"),
+    ("change {name} is under way on what this drill uses: wait for its end (p861 ticket show {again}), and run the drill anew", "变更 {name} 正在操作此演练所用的对象：请等待结束（p861 ticket show {again}）后重新演练"),
+    ("application {name} of plan {plan} doesn't exist: kubectl get applications -n {namespace}", "预案 {plan} 的应用 {name} 不存在：kubectl get applications -n {namespace}"),
     ("backup {backup} of application {name} has no {what}: p861 backup now {again}", "应用 {name} 的备份 {backup} 没有 {what}：p861 backup now {again}"),
-    (
-        "its pods have no host namespace, no port and no path of their node, the copy's DNS, and the copy's policies",
-        "其 Pod 不使用节点的命名空间、端口和路径，使用副本的 DNS 和策略",
-    ),
+    ("its pods have no host namespace, no port and no path of their node, the copy's DNS, and the copy's policies", "其 Pod 不使用节点的命名空间、端口和路径，使用副本的 DNS 和策略"),
     ("data; nobody outside is told by an annotation to carry it away", "数据；没有注解要求外部程序取走"),
     ("an account of the copy's pods, with the rights that the copy's RoleBindings give it", "副本 Pod 的账户，权限由副本的 RoleBinding 授予"),
     ("rights in the copy's namespace", "副本命名空间内的权限"),

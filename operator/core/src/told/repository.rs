@@ -1,87 +1,40 @@
 //! Messages about repositories and their stores: what the vault says.
 
-/// English and Chinese.
+/// English and Chinese, a pair a line.
+#[rustfmt::skip]
 pub(super) const PAIRS: super::Pairs = &[
     // Keys.
-    (
-        "{location}: the repository's password opens none of its keys: check the Secret of spec.encryption.keySecretRef",
-        "{location}：备份库口令无法打开任何密钥：请检查 spec.encryption.keySecretRef 的 Secret",
-    ),
-    (
-        "{location}: the repository's password opens none of its keys ({tried} of its {listed} key files were tried; remove those that nobody uses: restic key remove): check the Secret of spec.encryption.keySecretRef",
-        "{location}：备份库口令无法打开任何密钥（已尝试 {listed} 个密钥文件中的 {tried} 个；请移除无人使用的：restic key remove）：请检查 spec.encryption.keySecretRef 的 Secret",
-    ),
-    (
-        "{tried} of its {listed} key files were tried; remove those that nobody uses: restic key remove",
-        "已尝试 {listed} 个密钥文件中的 {tried} 个；请移除无人使用的：restic key remove",
-    ),
-    (
-        "{location}: its key files or the password have changed, and none of those before opened it: the new ones are tried at {until} (the wait doubles each time, up to an hour). Check the Secret of spec.encryption.keySecretRef",
-        "{location}：密钥文件或口令已变更，此前的均无法打开：将于 {until} 尝试新的（等待逐次加倍，最长一小时）。请检查 spec.encryption.keySecretRef 的 Secret",
-    ),
-    (
-        "{location}: no key is left to be tried, because key file {key} is refused: {what}. Replace it: `restic key add` makes one with restic's own parameters, then remove this one with `restic key remove`",
-        "{location}：密钥文件 {key} 被拒绝，已没有可尝试的密钥：{what}。请更换：`restic key add` 以 restic 自身的参数新建，再用 `restic key remove` 移除此密钥",
-    ),
+    ("{location}: the repository's password opens none of its keys: check the Secret of spec.encryption.keySecretRef", "{location}：备份库口令无法打开任何密钥：请检查 spec.encryption.keySecretRef 的 Secret"),
+    ("{location}: the repository's password opens none of its keys ({tried} of its {listed} key files were tried; remove those that nobody uses: restic key remove): check the Secret of spec.encryption.keySecretRef", "{location}：备份库口令无法打开任何密钥（已尝试 {listed} 个密钥文件中的 {tried} 个；请移除无人使用的：restic key remove）：请检查 spec.encryption.keySecretRef 的 Secret"),
+    ("{tried} of its {listed} key files were tried; remove those that nobody uses: restic key remove", "已尝试 {listed} 个密钥文件中的 {tried} 个；请移除无人使用的：restic key remove"),
+    ("{location}: its key files or the password have changed, and none of those before opened it: the new ones are tried at {until} (the wait doubles each time, up to an hour). Check the Secret of spec.encryption.keySecretRef", "{location}：密钥文件或口令已变更，此前的均无法打开：将于 {until} 尝试新的（等待逐次加倍，最长一小时）。请检查 spec.encryption.keySecretRef 的 Secret"),
+    ("{location}: no key is left to be tried, because key file {key} is refused: {what}. Replace it: `restic key add` makes one with restic's own parameters, then remove this one with `restic key remove`", "{location}：密钥文件 {key} 被拒绝，已没有可尝试的密钥：{what}。请更换：`restic key add` 以 restic 自身的参数新建，再用 `restic key remove` 移除此密钥"),
     ("its key files could not be read within {n} seconds: the store answers too slowly", "{n} 秒内未能读取密钥文件：存储应答过慢"),
     ("the key files before it take as much work as is spent on one opening ({limit})", "其之前的密钥文件已用尽一次打开的运算上限（{limit}）"),
     ("none of the repository's keys that the password opens can decrypt it", "口令可打开的密钥均无法解密"),
     ("no key is there, so nobody can open the repository", "没有密钥，无法打开备份库"),
     ("its key is derived by {how}, and only scrypt is known", "其密钥以 {how} 派生，仅支持 scrypt"),
     ("its scrypt parameters {values} are none: N must be a power of two, r and p at least 1", "其 scrypt 参数 {values} 无效：N 须为 2 的幂，r 和 p 至少为 1"),
-    (
-        "its scrypt parameters {values} ask for {memory} of memory (128·N·r) and {traffic} of memory traffic (128·N·r·p); at most {a} and {b} are spent on one",
-        "其 scrypt 参数 {values} 需要内存 {memory}（128·N·r）和内存读写 {traffic}（128·N·r·p）；单个密钥最多 {a} 和 {b}",
-    ),
+    ("its scrypt parameters {values} ask for {memory} of memory (128·N·r) and {traffic} of memory traffic (128·N·r·p); at most {a} and {b} are spent on one", "其 scrypt 参数 {values} 需要内存 {memory}（128·N·r）和内存读写 {traffic}（128·N·r·p）；单个密钥最多 {a} 和 {b}"),
     ("its salt or data is not base64", "其 salt 或 data 不是 base64"),
     ("its scrypt parameters are too large", "其 scrypt 参数过大"),
     ("scrypt refuses its parameters", "scrypt 拒绝其参数"),
     ("this machine gives no random numbers", "本机无法取得随机数"),
     ("the repository's access can't be written", "备份库的访问方式无法写出"),
     // The repository.
-    (
-        "{location} has no file config, but parts of a repository (for example {found}): a new repository would hide them, so none is made. Put config back from a copy of the repository; or choose an empty place; or, if nobody needs what is there, delete keys/, data/, index/, snapshots/ and locks/",
-        "{location} 没有 config 文件，但有备份库的内容（例如 {found}）：新建会将其掩盖，因此未新建。请从备份库的副本放回 config；或选择空位置；若无人需要其中内容，请删除 keys/、data/、index/、snapshots/ 和 locks/",
-    ),
-    (
-        "{location}: somebody has begun to make a repository here with another password ({claim}): put that password into the Secret of spec.encryption.keySecretRef; or, if nobody makes one any more, delete this object",
-        "{location}：有人已用其他口令开始在此新建备份库（{claim}）：请将该口令写入 spec.encryption.keySecretRef 的 Secret；若已无人新建，请删除该对象",
-    ),
-    (
-        "{location} holds repository {found}, but {expected} was there before: someone has replaced it; point spec at the right place, or make a new BackupRepository",
-        "{location} 现为备份库 {found}，此前为 {expected}：已被人更换；请将 spec 指向正确的位置，或新建 BackupRepository",
-    ),
-    (
-        "{location} holds no repository (its file config: {what}). Correct the place, put config back, or make a new BackupRepository",
-        "{location} 不是备份库（其 config 文件：{what}）。请更正位置，放回 config，或新建 BackupRepository",
-    ),
-    (
-        "repository damaged: {object}: {what}. Use another backup (p861 backup list). Put {again} back from a copy of the repository; if there is none, delete what is left of it and run `restic rebuild-index`: the next backup then stores its data anew",
-        "备份库已损坏：{object}：{what}。请使用其他备份（p861 backup list）。请从备份库的副本放回 {again}；若没有副本，请删除残余并执行 `restic rebuild-index`：下次备份会重新存储其数据",
-    ),
-    (
-        "{n} files could not be read, the backup is not stored; the first: {first}. Correct their permissions, or leave the volume out",
-        "{n} 个文件无法读取，备份未存储；首个：{first}。请更正其权限，或排除该卷",
-    ),
+    ("{location} has no file config, but parts of a repository (for example {found}): a new repository would hide them, so none is made. Put config back from a copy of the repository; or choose an empty place; or, if nobody needs what is there, delete keys/, data/, index/, snapshots/ and locks/", "{location} 没有 config 文件，但有备份库的内容（例如 {found}）：新建会将其掩盖，因此未新建。请从备份库的副本放回 config；或选择空位置；若无人需要其中内容，请删除 keys/、data/、index/、snapshots/ 和 locks/"),
+    ("{location}: somebody has begun to make a repository here with another password ({claim}): put that password into the Secret of spec.encryption.keySecretRef; or, if nobody makes one any more, delete this object", "{location}：有人已用其他口令开始在此新建备份库（{claim}）：请将该口令写入 spec.encryption.keySecretRef 的 Secret；若已无人新建，请删除该对象"),
+    ("{location} holds repository {found}, but {expected} was there before: someone has replaced it; point spec at the right place, or make a new BackupRepository", "{location} 现为备份库 {found}，此前为 {expected}：已被人更换；请将 spec 指向正确的位置，或新建 BackupRepository"),
+    ("{location} holds no repository (its file config: {what}). Correct the place, put config back, or make a new BackupRepository", "{location} 不是备份库（其 config 文件：{what}）。请更正位置，放回 config，或新建 BackupRepository"),
+    ("repository damaged: {object}: {what}. Use another backup (p861 backup list). Put {again} back from a copy of the repository; if there is none, delete what is left of it and run `restic rebuild-index`: the next backup then stores its data anew", "备份库已损坏：{object}：{what}。请使用其他备份（p861 backup list）。请从备份库的副本放回 {again}；若没有副本，请删除残余并执行 `restic rebuild-index`：下次备份会重新存储其数据"),
+    ("{n} files could not be read, the backup is not stored; the first: {first}. Correct their permissions, or leave the volume out", "{n} 个文件无法读取，备份未存储；首个：{first}。请更正其权限，或排除该卷"),
     ("snapshot {id} is not in the repository: {what}", "快照 {id} 不在备份库中：{what}"),
-    (
-        "snapshot {id} doesn't name its parts (its paths: {paths}), so it was not sealed as a backup by this release: use another backup (p861 backup list)",
-        "快照 {id} 未指明其组成部分（其路径：{paths}），并非由此版本封存的备份：请使用其他备份（p861 backup list）",
-    ),
-    (
-        "the repository lease of {holder} was lost ({what}): nothing more is stored; the next attempt takes a new one",
-        "{holder} 的备份库租约丢失（{what}）：不再存储；下次尝试会重新取得",
-    ),
-    (
-        "the repository is leased to {by} ({kind}): it is free when that ends, or about {n} s from now if that has died",
-        "备份库正由 {by}（{kind}）占用：其结束后即可使用；若其已失效，约 {n} 秒后释放",
-    ),
+    ("snapshot {id} doesn't name its parts (its paths: {paths}), so it was not sealed as a backup by this release: use another backup (p861 backup list)", "快照 {id} 未指明其组成部分（其路径：{paths}），并非由此版本封存的备份：请使用其他备份（p861 backup list）"),
+    ("the repository lease of {holder} was lost ({what}): nothing more is stored; the next attempt takes a new one", "{holder} 的备份库租约丢失（{what}）：不再存储；下次尝试会重新取得"),
+    ("the repository is leased to {by} ({kind}): it is free when that ends, or about {n} s from now if that has died", "备份库正由 {by}（{kind}）占用：其结束后即可使用；若其已失效，约 {n} 秒后释放"),
     ("the lease of {holder} has expired and was given up by another: it was not renewed in time", "{holder} 的租约未能及时续约，已到期并被他人收回"),
     ("the repository's leases are written by too many at once: try again", "同时写入备份库租约的过多：请重试"),
-    (
-        "{object} of the repository can't be read ({what}): when no backup, restore or prune runs, delete it",
-        "备份库的 {object} 无法读取（{what}）：请在没有备份、恢复或清理运行时删除它",
-    ),
+    ("{object} of the repository can't be read ({what}): when no backup, restore or prune runs, delete it", "备份库的 {object} 无法读取（{what}）：请在没有备份、恢复或清理运行时删除它"),
     ("a lease lasts between {a} s and {b} s, not {c} s", "租约时长为 {a} 至 {b} 秒，而非 {c} 秒"),
     ("it has version {found}, this program knows {own}", "其版本为 {found}，本程序支持 {own}"),
     ("the repository's store refused", "备份库的存储拒绝"),
@@ -123,10 +76,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("this is no snapshot id", "不是快照 ID"),
     ("{id} doesn't exist: it was forgotten", "{id} 不存在：已被清除"),
     ("{left} of {all} snapshots are still unread after {n} seconds; the next look goes on there", "{n} 秒后仍有 {left}/{all} 个快照未读取；下次从此处继续"),
-    (
-        "what is kept in memory of its {n} snapshots is more than {limit}: forget those that nobody needs (restic forget)",
-        "其 {n} 个快照占用内存超过 {limit}：请清除无用的快照（restic forget）",
-    ),
+    ("what is kept in memory of its {n} snapshots is more than {limit}: forget those that nobody needs (restic forget)", "其 {n} 个快照占用内存超过 {limit}：请清除无用的快照（restic forget）"),
     ("a snapshot", "快照"),
     ("snapshots", "快照"),
     ("forget snapshots", "清除快照"),
@@ -151,10 +101,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("read {what} back", "读回 {what}"),
     ("the stream was not read to its end", "数据流未读完"),
     ("the reader took no more of it", "读取方不再接收"),
-    (
-        "it is there already, and files that are put under a path replace nothing: choose another path, or move it away",
-        "已存在；放到指定路径的文件不会替换现有内容：请另选路径，或将其移走",
-    ),
+    ("it is there already, and files that are put under a path replace nothing: choose another path, or move it away", "已存在；放到指定路径的文件不会替换现有内容：请另选路径，或将其移走"),
     ("{what}: does the volume allow it, and may we set it?", "{what}：卷是否允许，是否有权设置？"),
     ("the destination's own path must be UTF-8", "目标路径须为 UTF-8"),
     ("{n} bytes differ from the backup after they were written", "写入后有 {n} 字节与备份不同"),
@@ -197,36 +144,21 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the store answers with more than the {n} bytes that were asked for", "存储返回的内容超过所请求的 {n} 字节"),
     ("{n} bytes of it were written, and the store has {stored}: it will be written again", "已写入 {n} 字节，存储中为 {stored}：将重新写入"),
     ("the store says that there is more, and not how to ask for it", "存储称还有更多内容，但未说明如何获取"),
-    (
-        "the endpoint answers {status} with a text of more than {n}, as no store does: check the endpoint, and what is in front of the store",
-        "端点返回 {status} 且正文超过 {n}，不是存储的应答：请检查端点及存储之前的代理",
-    ),
+    ("the endpoint answers {status} with a text of more than {n}, as no store does: check the endpoint, and what is in front of the store", "端点返回 {status} 且正文超过 {n}，不是存储的应答：请检查端点及存储之前的代理"),
     ("the store's answer is larger than {limit}, which is the most that is read of one", "存储的应答超过读取上限 {limit}"),
     ("the bucket doesn't exist: create it, or correct spec.s3.bucket", "存储桶不存在：请创建，或更正 spec.s3.bucket"),
-    (
-        "the endpoint answers 404 without the S3 code NoSuchKey, as a load balancer or another server does: check the endpoint, and what is in front of the store",
-        "端点返回 404 而没有 S3 代码 NoSuchKey，疑为负载均衡或其他服务器：请检查端点及存储之前的代理",
-    ),
+    ("the endpoint answers 404 without the S3 code NoSuchKey, as a load balancer or another server does: check the endpoint, and what is in front of the store", "端点返回 404 而没有 S3 代码 NoSuchKey，疑为负载均衡或其他服务器：请检查端点及存储之前的代理"),
     ("the store's clock and ours differ by more than the store allows: correct the time of this machine", "与存储的时钟相差超过其允许范围：请校正本机时间"),
-    (
-        "access denied ({code}): check the keys in the repository's credentials Secret and the bucket's policy",
-        "访问被拒绝（{code}）：请检查备份库凭据 Secret 中的密钥和存储桶策略",
-    ),
+    ("access denied ({code}): check the keys in the repository's credentials Secret and the bucket's policy", "访问被拒绝（{code}）：请检查备份库凭据 Secret 中的密钥和存储桶策略"),
     ("the store is full: make room, or shorten retention", "存储已满：请腾出空间，或缩短保留期"),
     ("the store can't do this: it answers 501", "存储不支持此操作：返回 501"),
     ("refused with {status}", "被拒绝，返回 {status}"),
     ("the store answers {status}", "存储返回 {status}"),
     ("timed out", "超时"),
     ("the store can't be reached ({why}): check the endpoint and the network", "无法连接存储（{why}）：请检查端点和网络"),
-    (
-        "{answer}, without an S3 code or a text: check the endpoint, and what is in front of the store",
-        "{answer}，没有 S3 代码和正文：请检查端点及存储之前的代理",
-    ),
+    ("{answer}, without an S3 code or a text: check the endpoint, and what is in front of the store", "{answer}，没有 S3 代码和正文：请检查端点及存储之前的代理"),
     ("it is no bucket", "不是存储桶"),
-    (
-        "keys are missing: give accessKeyID and secretAccessKey in the repository's credentials Secret",
-        "缺少密钥：请在备份库凭据 Secret 中填写 accessKeyID 和 secretAccessKey",
-    ),
+    ("keys are missing: give accessKeyID and secretAccessKey in the repository's credentials Secret", "缺少密钥：请在备份库凭据 Secret 中填写 accessKeyID 和 secretAccessKey"),
     ("the certificate authority is no PEM certificate: correct the Secret of spec.s3.caSecretRef", "CA 不是 PEM 证书：请更正 spec.s3.caSecretRef 的 Secret"),
     ("the connection broke while it was read: {why}", "读取期间连接中断：{why}"),
     ("the answer is too large", "应答过大"),

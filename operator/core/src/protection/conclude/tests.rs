@@ -159,7 +159,7 @@ fn fault_e39_a_backup_whose_clean_up_a_person_skipped_says_what_is_left() {
 #[test]
 fn a_sealed_backup_says_what_is_in_it() {
     for (data, expected, message) in [
-        (STREAM, (Consistency::Crash, 2, 1), "143 objects, 2 volumes, 1 streams"),
+        (STREAM, (Consistency::Crash, 2, 1), "143 objects, 2 volumes, 1 stream"),
         (HOOKS, (Consistency::Application, 2, 0), "143 objects, 2 volumes, 0 streams"),
     ] {
         let concluded = backup(&BackupStatus::default(), &backed_up(data, works).outcome());
@@ -196,7 +196,7 @@ fn fault_a1_what_a_backup_left_out_stands_in_its_status_unless_it_comes_again_by
     let concluded = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/objects", End::Done(Some(saved)))).outcome());
     assert_eq!(concluded.status.contents.expect("contents").left_out, left_out[1..]);
     let message = concluded.updates.last().map(|update| update.message.as_str());
-    let said = "143 objects, 2 volumes, 1 streams; left out: 2 BeingDeleted (Secret n/a, …), 1 StaleDiscovery (every kind of metrics.k8s.io/v1beta1)";
+    let said = "143 objects, 2 volumes, 1 stream; left out: 2 BeingDeleted (Secret n/a, …), 1 StaleDiscovery (every kind of metrics.k8s.io/v1beta1)";
     assert_eq!(message, Some(said));
 }
 

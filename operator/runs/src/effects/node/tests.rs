@@ -69,7 +69,7 @@ async fn fault_f5_what_the_server_refuses_for_now_is_waited_for_with_its_reason_
         let remaining = remaining.unwrap_or_else(|error| panic!("{answer}: {error}"));
         assert_eq!((remaining.going, remaining.held.len(), evicted.as_slice()), (2, 1, &["first".to_owned(), "held".into(), "last".into()][..]), "{answer}");
         assert!(remaining.held[0].starts_with("pod shinan-portal/held (") && remaining.held[0].contains(words), "{answer}: {remaining:?}");
-        assert!(remaining.words().starts_with("2 pods leave; held back: pod shinan-portal/held"), "{}", remaining.words());
+        assert!(remaining.words().starts_with("2 pods to leave; held back: pod shinan-portal/held"), "{}", remaining.words());
     }
 }
 
