@@ -61,7 +61,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the run is not paused", "运行未暂停"),
     ("an abort was asked for already", "此前已请求中止"),
     ("this run keeps nothing standing; abort it to end it early", "此运行不保留任何内容；如需提前结束请中止"),
-    ("name the step: add step: \"<id from status.currentSteps>\"", "请指明步骤：添加 step: \"<id from status.currentSteps>\""),
+    ("name the step: add step: \"<id from status.currentSteps>\"", "请指明步骤：添加 step: \"<ID>\"（ID 见 status.currentSteps）"),
     ("the run has no step {name}; its steps stand in status.currentSteps and in the journal", "运行没有步骤 {name}；步骤见 status.currentSteps 和运行记录"),
     ("the run is ending already, because step {id} failed", "步骤 {id} 失败，运行已在结束"),
     ("the run is being aborted already: {reason}", "运行已在中止：{reason}"),
