@@ -29,7 +29,6 @@ words! {
     CLUSTER_UID: "CLUSTER UID", "集群标识";
     CODE: "CODE", "区划代码";
     COLON: ": ", "：";
-    COLON: ": ", "：";
     COMMA: ", ", "，";
     DATA_AS_OF: "DATA AS OF", "数据截至";
     DEADLINE: "DEADLINE", "时限";
