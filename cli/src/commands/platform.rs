@@ -239,7 +239,7 @@ mod tests {
                 {"layer": "Network", "state": "Ready", "supportable": 62, "sites": [{"site": "xinxi-dasha", "state": "Ready"}, {"site": "laoshan-dr", "state": "Ready"}]},
                 {"layer": "Servers", "state": "Ready", "supportable": 42, "sites": [{"site": "xinxi-dasha", "state": "Ready"}, {"site": "laoshan-dr", "state": "Ready"}]},
                 {"layer": "Storage", "state": "Weak", "supportable": 17, "sites": [{"site": "xinxi-dasha", "state": "Ready"}, {"site": "laoshan-dr", "state": "Weak"}],
-                 "gaps": [{"site": "laoshan-dr", "reason": "ReserveUsed", "message": "repository 15.3 of 20Ti, reserve 25%", "remedy": "add 4Ti"}]},
+                 "gaps": [{"site": "laoshan-dr", "reason": "ReserveUsed", "message": "repository main: 15.3 TiB of 20 TiB used, reserve 25%", "remedy": "add 4Ti"}]},
                 {"layer": "Security", "state": "Ready", "sites": [{"site": "xinxi-dasha", "state": "Ready"}, {"site": "laoshan-dr", "state": "Ready"}]},
                 {"layer": "BaseSoftware", "state": "Weak", "sites": [{"site": "xinxi-dasha", "state": "Weak"}, {"site": "laoshan-dr", "state": "Weak"}],
                  "gaps": [{"reason": "UpgradeNeedsTicket", "message": "envoy-gateway: 1.6.0 installed, 1.6.1 declared", "remedy": "p861 ticket open upgrade envoy-gateway"}]}],
@@ -254,17 +254,17 @@ mod tests {
         assert_eq!(
             text(Language::En),
             [
-                "LAYER         STATE  SUPPORTS  SITE        GAP                                             REMEDY",
-                "Storage       Weak   17        laoshan-dr  repository 15.3 of 20Ti, reserve 25%            add 4Ti",
-                "BaseSoftware  Weak   -         both        envoy-gateway: 1.6.0 installed, 1.6.1 declared  p861 ticket open upgrade envoy-gateway",
+                "LAYER         STATE  SUPPORTS  SITE        GAP                                                    REMEDY",
+                "Storage       Weak   17        laoshan-dr  repository main: 15.3 TiB of 20 TiB used, reserve 25%  add 4Ti",
+                "BaseSoftware  Weak   -         both        envoy-gateway: 1.6.0 installed, 1.6.1 declared         p861 ticket open upgrade envoy-gateway",
                 "Servers       Ready  42",
-                "Network       Ready  62                    oversized: more than 3 × Storage                strengthen Storage first",
+                "Network       Ready  62                    oversized: more than 3 × Storage                       strengthen Storage first",
             ]
         );
         let words: Vec<Vec<String>> = text(Language::Zh).iter().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
         assert_eq!(words[0], ["层", "状态", "可支撑", "站点", "差距", "措施"]);
         assert_eq!(words[1][..4], ["存储", "薄弱", "17", "laoshan-dr"]);
-        assert!(words[1][4].starts_with("已动用储备（repository"), "{words:?}");
+        assert_eq!(words[1][4..].join(" "), "已动用储备（备份库 main：20 TiB 已用 15.3 TiB，储备 25%） 请增加 4Ti");
         assert_eq!(words[2][..4], ["基础软件", "薄弱", "-", "两站"]);
         assert_eq!(words[4], ["网络", "就绪", "62", "一枝独秀：超过存储的", "3", "倍", "先补存储"]);
     }

@@ -50,7 +50,7 @@ mod tests {
         let told = told_without_command(message, "1 of 4 checks fail (KeyAccess)");
         assert_eq!((told.en.as_str(), told.zh.as_str()), ("1 of 4 checks fail (KeyAccess)", "4 项检查中 1 项未通过（密钥可用）"));
         assert_eq!(told_without_command("p861 plan check core", ""), Bilingual::default());
-        assert_eq!(told_without_command("it is gone", "it is gone").zh, "it is gone", "a message without a command");
+        assert_eq!(told_without_command("not selected", "not selected").zh, "未选择", "a message without a command");
     }
 
     #[test]

@@ -112,9 +112,9 @@ mod tests {
             (
                 planned("refused", "demo.example", "n", "not served"),
                 "refused Widget.demo.example n/w: not served",
-                "被拒绝 Widget.demo.example n/w: not served",
+                "被拒绝 Widget.demo.example n/w：not served",
             ),
-            (planned("leave", "", "", "not selected"), "leave Widget w: not selected", "保留 Widget w: not selected"),
+            (planned("leave", "", "", "not selected"), "leave Widget w: not selected", "保留 Widget w：未选择"),
         ] {
             assert_eq!((line(&object, Language::En).to_string().as_str(), line(&object, Language::Zh).to_string().as_str()), (en, zh));
         }

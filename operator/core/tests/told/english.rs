@@ -151,7 +151,7 @@ fn english(token: &str) -> Option<String> {
     let word = token.trim_matches(|character: char| !character.is_ascii_alphanumeric());
     let is_word = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_alphabetic());
     // An option, a variable, a path, a placeholder of a usage line.
-    let is_name = token.trim_start_matches(['(', '"', '\'', '[', '<']).starts_with(['-', '$', '.']) || token.contains('/');
+    let is_name = token.trim_start_matches(['(', '"', '\'', '[', '<']).starts_with(['-', '$', '.', '*']) || token.contains('/');
     let capitals = word.bytes().filter(u8::is_ascii_uppercase).count();
     // An abbreviation, or a kind or field of several words.
     let is_compound = capitals > 1 || (capitals == 1 && word.starts_with(|first: char| first.is_ascii_lowercase()));
