@@ -163,7 +163,7 @@ fn fault_d2_a_step_that_waits_for_a_while_says_for_what_and_counts_are_no_news()
         (80, "1.2 GiB of 2 GiB", None),
         (81, "3 movers are being removed", None),
         (86, "2 movers are being removed", Some("2 movers are being removed")),
-        (99, "1 movers are being removed", None),
+        (99, "1 mover is being removed", None),
         (100, "under way", None),
         (110, "under way", None),
     ] {
