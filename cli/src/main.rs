@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return unparsed(&error, &arguments, language, plugin).into(),
     };
-    let printer = Printer::new(language, cli.global.output);
+    let printer = Printer::new(language, cli.global.form());
     // Two dependencies bring a TLS provider each: choose one. A second call would install the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Failure,
-    format::{Line, Tone, harmless_json},
+    format::{Line, Room, Tone, fitted, harmless_json},
     text::{Bilingual, Language},
 };
 use serde::Serialize;
@@ -26,6 +26,9 @@ pub enum Output {
     Html,
 }
 
+/// A terminal that claims to be narrower than this gets lines of any length.
+const NARROWEST: usize = 20;
+
 /// Whether stdin and stdout are terminals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seat {
@@ -45,6 +48,8 @@ pub struct Printer {
     /// The form of answers.
     pub output: Output,
     seat: Seat,
+    /// Whether lines are laid out for the width of a terminal.
+    to_terminal: bool,
     colour_out: bool,
     colour_err: bool,
 }
@@ -60,7 +65,7 @@ impl Printer {
             (true, true) => Seat::Lines,
             (true, false) => Seat::Screen,
         };
-        Self { language, output, seat, colour_out: out && !plain, colour_err: err && !plain }
+        Self { language, output, seat, to_terminal: out, colour_out: out && !plain, colour_err: err && !plain }
     }
 
     /// Whether a person sits at stdout, and at stdin, who can be asked.
@@ -75,13 +80,15 @@ impl Printer {
 
     /// Prints a line of the answer.
     pub fn line(&self, line: &Line) {
-        self.out(&line.render(self.colour_out));
+        self.lines(std::slice::from_ref(line));
     }
 
-    /// Prints lines of the answer.
+    /// Prints lines of the answer, laid out for the terminal. A program, and who asks for `--wide`, gets each row on one line.
     pub fn lines(&self, lines: &[Line]) {
-        for line in lines {
-            self.line(line);
+        let wide = self.output == Output::Wide;
+        let columns = (self.to_terminal && !wide).then(terminal_columns).flatten();
+        for line in fitted(lines, Room { columns, every_column: wide }) {
+            self.out(&line.render(self.colour_out));
         }
     }
 
@@ -158,4 +165,11 @@ impl Printer {
         self.out(&harmless_json(&serde_json::to_string(value).map_err(|error| Failure::unexpected(crate::text::unwritable(&error.to_string())))?));
         Ok(())
     }
+}
+
+/// Columns of the terminal: what `COLUMNS` says, else what the terminal says.
+fn terminal_columns() -> Option<usize> {
+    let stated = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let measured = || crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns));
+    stated.or_else(measured).filter(|columns| *columns >= NARROWEST)
 }

@@ -15,3 +15,4 @@ mod start;
 mod tables;
 mod terminal;
 mod watch;
+mod widths;

@@ -102,6 +102,9 @@ impl Desk {
             self.server.apply(&run("Drill", name, json!({"planRef": {"name": "shinan-core"}, "type": "Isolated", "requestedBy": "administrator"})));
         }
         let good = |kind: &str| json!({"type": kind, "status": "True", "reason": "AsDeclared", "message": "in order", "lastTransitionTime": NOW});
+        for site in ["xinxi-dasha", "laoshan-dr"] {
+            self.status("site", site, &json!({"conditions": [good("Ready"), good("Reachable")]}));
+        }
         self.status("application", "approval", &json!({"conditions": [good("Ready"), good("Protected")]}));
         self.status("backuprepository", "shinan", &json!({"conditions": [good("Ready")]}));
         self.status("backup", "approval-1", &json!({"phase": "Succeeded", "startTime": NOW, "completionTime": NOW, "conditions": [good("Succeeded")]}));

@@ -48,6 +48,9 @@ pub struct Global {
     /// Output format
     #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORM")]
     pub output: Output,
+    /// Print every column of a table, each row on one line: the same as -o wide
+    #[arg(long, global = true, conflicts_with = "output")]
+    pub wide: bool,
     /// Language of tables and messages; default: P861_LANG, then LANG
     #[arg(long, global = true, value_enum, env = "P861_LANG", hide_env_values = true, value_name = "LANGUAGE", ignore_case = true)]
     pub lang: Option<Language>,
@@ -66,6 +69,13 @@ pub struct Global {
     /// Namespace of the operator on the hub
     #[arg(long, global = true, value_name = "NAMESPACE", default_value = "p861-system", hide = true)]
     pub operator_namespace: String,
+}
+
+impl Global {
+    /// The form of the answer that was asked for.
+    pub fn form(&self) -> Output {
+        if self.wide { Output::Wide } else { self.output }
+    }
 }
 
 /// The commands of p861.

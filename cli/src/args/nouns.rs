@@ -31,7 +31,7 @@ pub enum ProfileCommand {
 pub enum PlatformCommand {
     /// Show layers, components and profile items (exit code 4 if a layer is not ready)
     Status,
-    /// Show what is missing or weak, on which site, with the remedy (exit code 4 if there is a gap)
+    /// Show what is missing or weak, on which site, with the remedy (exit code 4 if a layer is not ready)
     Gaps,
     /// Forecast when each layer runs short
     Forecast,

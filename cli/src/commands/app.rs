@@ -3,6 +3,7 @@
 use super::{
     Context,
     list::{print_list, print_object},
+    needs::{self, Objects},
     page::{self, Facts, Reader, cell, truth},
 };
 use crate::{
@@ -32,10 +33,8 @@ pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<Exit
         }
         AppCommand::Status(name) => {
             let read = hub.get_here::<Application>(&name.name).await?;
-            let conditions = read.object.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
             print_object(printer, &read, |application| page(application, &hub.clock, printer.language, hub.place()))?;
-            // An object without conditions does not count as good.
-            Ok(ExitStatus::judged(!conditions.is_empty() && !conditions.iter().any(page::is_bad)))
+            Ok(needs::verdict(hub, &Objects { applications: vec![read.object], ..Objects::default() }))
         }
     }
 }
@@ -45,7 +44,7 @@ fn table(applications: &[Application], wide: bool, clock: &Clock, language: Lang
     if wide {
         heads.extend([text::POLICY, text::PLAN]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::DEPARTMENT, text::SITE]);
     for application in applications {
         let status = application.status.clone().unwrap_or_default();
         let mut row = vec![

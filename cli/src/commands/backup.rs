@@ -19,7 +19,9 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_core::protection::choose;
-use p861_crds::{Application, Backup, BackupRepository, BackupSpec, BackupStatus, ConditionType, ObjectReference, Reason, Time, common::RunPhase};
+use p861_crds::{
+    Application, Backup, BackupRepository, BackupSpec, BackupStatus, Condition, ConditionType, ObjectReference, Reason, Time, common::RunPhase,
+};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -110,10 +112,17 @@ fn worth_showing(sorted: &[Backup]) -> Vec<Backup> {
     shown
 }
 
+/// The condition that says that a backup was good and is not any more.
+pub fn damage(conditions: &[Condition]) -> Option<&Condition> {
+    condition(conditions, ConditionType::Verified).filter(|verified| is_bad(verified) && verified.reason == Reason::Damaged)
+}
+
 /// Verification level of a backup. A damaged backup has none, whatever it reached before.
 fn verified(status: &BackupStatus, language: Language) -> Line {
+    if let Some(damaged) = damage(&status.conditions) {
+        return Line::toned(Tone::Bad, reason_of(damaged, language));
+    }
     match (condition(&status.conditions, ConditionType::Verified).filter(|verified| is_bad(verified)), &status.verification) {
-        (Some(bad), _) if bad.reason == Reason::Damaged => Line::toned(Tone::Bad, reason_of(bad, language)),
         (_, Some(verification)) => Line::toned(Tone::Good, text::value(verification.level).pick(language)),
         (Some(bad), None) => Line::toned(Tone::Bad, reason_of(bad, language)),
         (None, None) => dash(),
@@ -134,7 +143,7 @@ fn table(backups: &[Backup], alone: bool, wide: bool, clock: &Clock, language: L
     if wide {
         heads.extend([text::SITE, text::SNAPSHOT, text::REASON]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::ADDED, text::SIZE, text::DATA_AS_OF, text::APPLICATION]);
     for backup in backups {
         let status = backup.status.clone().unwrap_or_default();
         let as_of = status.recovery_point_time.as_ref().map(|time| time.0);
@@ -195,7 +204,7 @@ impl Watched for Backup {
 
     fn verdict(&self) -> ExitStatus {
         match self.phase() {
-            RunPhase::Succeeded => ExitStatus::Good,
+            RunPhase::Succeeded => ExitStatus::judged(damage(self.conditions()).is_none()),
             RunPhase::Refused => ExitStatus::Refused,
             _ => ExitStatus::Bad,
         }

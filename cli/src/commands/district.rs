@@ -33,7 +33,7 @@ fn list(districts: &[District], wide: bool, language: Language) -> Vec<Line> {
     if wide {
         heads.extend([text::NAMESPACE, text::TIME_ZONE]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::PROFILE, text::CODE, text::STANDBY, text::PRIMARY]);
     for district in districts {
         let name = district.name_any();
         let of =

@@ -4,6 +4,7 @@ use super::{
     Context,
     act::unread,
     list::print_object,
+    needs::{self, Objects},
     page::{self, Reader, cell},
 };
 use crate::{
@@ -32,8 +33,7 @@ pub async fn perform(context: &Context<'_>, command: &DutyCommand) -> Result<Exi
         DutyCommand::Now(what) => {
             let roster = the_roster(context, what.roster.as_ref()).await?;
             print_object(context.printer, &roster, |roster| now(roster, &context.hub.clock, context.printer.language, context.hub.place()))?;
-            let uncovered = roster.object.status.iter().flat_map(|status| &status.conditions).any(page::is_bad);
-            Ok(ExitStatus::judged(!uncovered))
+            Ok(needs::verdict(&context.hub, &Objects { rosters: vec![roster.object], ..Objects::default() }))
         }
         DutyCommand::Handover(what) => act(context, what, DutyActionKind::HandOver).await,
         DutyCommand::Take(what) => act(context, what, DutyActionKind::TakeOver).await,

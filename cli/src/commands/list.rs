@@ -7,7 +7,7 @@ use crate::{
     format::Line,
     hub::{Kind, Listing, Read, name_of},
     printer::{Output, Printer},
-    run::{Watched, standing},
+    run::{Watched, code_of, standing},
     text::Bilingual,
 };
 use serde_json::json;
@@ -54,5 +54,5 @@ pub async fn show_run<K: Watched>(context: &Context<'_>, name: &str) -> Result<E
     let read = hub.get_here::<K>(name).await?;
     let lines = if printer.structured() || printer.output == Output::Name { Vec::new() } else { standing(hub, &read.object, printer.language).await };
     print_object(printer, &read, |_| lines)?;
-    Ok(ExitStatus::Good)
+    Ok(code_of(&read.object))
 }

@@ -5,6 +5,7 @@ use super::{
     agreed::{self, Shown, Steps},
     drill_run::sites,
     list::{full_name, print_list, print_object},
+    needs::{self, Objects},
     page::{self, Facts, Reader, cell, split_command, truth},
 };
 use crate::{
@@ -48,7 +49,7 @@ pub async fn perform(context: &Context<'_>, command: &PlanCommand) -> Result<Exi
                 lines.extend(shown.lines(text::plan_steps_head(), &hub.clock, printer.language));
                 lines
             })?;
-            Ok(ExitStatus::Good)
+            Ok(needs::verdict(hub, &Objects { plans: vec![read.object], ..Objects::default() }))
         }
         PlanCommand::Check(what) => check(context, what).await,
     }
@@ -76,7 +77,7 @@ fn table(plans: &[RecoveryPlan], wide: bool, language: Language) -> Vec<Line> {
     if wide {
         heads.extend([text::DRILL, text::WRITER]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::EPOCH, text::TARGET, text::ACTIVE, text::RTO, text::RUN]);
     for plan in plans {
         let status = plan.status.clone().unwrap_or_default();
         let mut row = vec![

@@ -3,6 +3,7 @@
 use super::{
     Context,
     list::print_object,
+    needs::{self, Objects},
     page::{cell, dash},
 };
 use crate::{
@@ -12,11 +13,11 @@ use crate::{
     format::{Clock, Line, Table, Tone},
     hub::{Hub, Read},
     printer::{Output, Printer},
-    text::{self, Bilingual, Language},
+    text::{self, Bilingual, Language, Word},
 };
 use kube::ResourceExt as _;
 use p861_crds::{
-    ConditionType, Platform, PlatformProfile, PlatformStatus,
+    Platform, PlatformProfile, PlatformStatus,
     platform::{
         profile::Layer,
         status::{Gap, LayerStatus, State},
@@ -37,12 +38,11 @@ pub async fn perform(context: &Context<'_>, command: &PlatformCommand) -> Result
         PlatformCommand::Status => {
             let names = item_names(hub, printer.language).await;
             print_object(printer, &read, |platform| page(platform, &status, &names, printer.language))?;
-            let ready = status.conditions.iter().any(|condition| condition.type_ == ConditionType::Ready && condition.status == "True");
-            Ok(ExitStatus::judged(ready))
         }
-        PlatformCommand::Gaps => gaps(hub, printer, &read.object, &status).await,
-        PlatformCommand::Forecast => forecast(printer, &hub.clock, &read.object, &status),
+        PlatformCommand::Gaps => gaps(hub, printer, &read.object, &status).await?,
+        PlatformCommand::Forecast => return forecast(printer, &hub.clock, &read.object, &status),
     }
+    Ok(needs::verdict(hub, &Objects { platforms: vec![read.object], ..Objects::default() }))
 }
 
 /// The district's one Platform: it has the district's name.
@@ -93,10 +93,10 @@ fn page(platform: &Platform, status: &PlatformStatus, names: &BTreeMap<String, S
         Line::toned(Tone::Strong, format!("{} {}", text::noun("platform").pick(language), platform.name_any())).with(" · ").with(summary(status, language)),
     ];
     let sites: Vec<&str> = status.layers.first().map(|layer| layer.sites.iter().map(|at| at.site.as_str()).collect()).unwrap_or_default();
-    let mut table = Table::bare();
-    let heads = [text::LAYER, text::STATE, text::SUPPORTS].map(|head| Line::toned(Tone::Strong, head.pick(language)));
-    let sites_heads = sites.iter().map(|site| Line::toned(Tone::Strong, site));
-    table.row(heads.into_iter().chain(sites_heads).chain([Line::toned(Tone::Strong, text::GAPS.pick(language))]).collect());
+    let word = |head: Word| head.pick(language).to_owned();
+    let of_sites = sites.iter().map(|site| (*site).to_owned());
+    let heads = [text::LAYER, text::STATE, text::SUPPORTS].map(word).into_iter().chain(of_sites).chain([word(text::GAPS)]);
+    let mut table = Table::headed(language, heads.collect()).spare(&[text::GAPS, text::SUPPORTS]);
     for layer in &status.layers {
         let mut row = vec![Line::of(text::layer(layer.layer).pick(language)), state(layer.state, language), supports(layer)];
         row.extend(sites.iter().map(|site| layer.sites.iter().find(|at| at.site == *site).map_or_else(dash, |at| state(at.state, language))));
@@ -105,7 +105,7 @@ fn page(platform: &Platform, status: &PlatformStatus, names: &BTreeMap<String, S
     }
     lines.extend(table.lines());
     if !status.components.is_empty() {
-        let mut table = Table::new(language, &[text::COMPONENT, text::DECLARED, text::SITE, text::INSTALLED, text::STATE]);
+        let mut table = Table::new(language, &[text::COMPONENT, text::DECLARED, text::SITE, text::INSTALLED, text::STATE]).spare(&[text::DECLARED]);
         for component in &status.components {
             for at in &component.sites {
                 table.row(vec![
@@ -130,18 +130,16 @@ fn page(platform: &Platform, status: &PlatformStatus, names: &BTreeMap<String, S
     lines
 }
 
-async fn gaps(hub: &Hub, printer: &Printer, platform: &Platform, status: &PlatformStatus) -> Result<ExitStatus> {
+async fn gaps(hub: &Hub, printer: &Printer, platform: &Platform, status: &PlatformStatus) -> Result<()> {
     let balance = status.balance.clone().unwrap_or_default();
     let missing: Vec<&str> = status.items.iter().filter(|item| item.state == State::Missing).map(|item| item.key.as_str()).collect();
-    let good = status.layers.iter().all(|layer| layer.state == State::Ready) && missing.is_empty() && balance.excess_layers.is_empty();
-    let verdict = ExitStatus::judged(good);
     if printer.structured() {
         printer.structure(&json!({"apiVersion": "cli.platform861.io/v1", "kind": "PlatformGaps", "platform": platform.name_any(), "layers": status.layers, "items": status.items, "balance": balance}))?;
-        return Ok(verdict);
+        return Ok(());
     }
     if printer.output == Output::Name {
         status.layers.iter().filter(|layer| layer.state != State::Ready).for_each(|layer| printer.line(&Line::of(layer.layer.to_string())));
-        return Ok(verdict);
+        return Ok(());
     }
     printer.lines(&gap_table(status, printer.language));
     let names = item_names(hub, printer.language).await;
@@ -153,7 +151,7 @@ async fn gaps(hub: &Hub, printer: &Printer, platform: &Platform, status: &Platfo
         .filter_map(|forecast| Some((text::layer(forecast.layer).pick(printer.language), hub.clock.day(forecast.short_time.as_ref()?.0))))
         .min_by(|a, b| a.1.cmp(&b.1));
     printer.say(&text::gaps_foot(&missing, provisional, short));
-    Ok(verdict)
+    Ok(())
 }
 
 /// A row for each gap, the worst layers first; then the layers that are ready and counted.
@@ -161,7 +159,7 @@ fn gap_table(status: &PlatformStatus, language: Language) -> Vec<Line> {
     let balance = status.balance.clone().unwrap_or_default();
     let mut layers: Vec<&LayerStatus> = status.layers.iter().collect();
     layers.sort_by_key(|layer| (std::cmp::Reverse(layer.state), layer.supportable.unwrap_or(i64::MAX)));
-    let mut table = Table::new(language, &[text::LAYER, text::STATE, text::SUPPORTS, text::SITE, text::GAP, text::REMEDY]);
+    let mut table = Table::new(language, &[text::LAYER, text::STATE, text::SUPPORTS, text::SITE, text::GAP, text::REMEDY]).spare(&[text::SUPPORTS]);
     for layer in layers {
         let head = || vec![Line::of(text::layer(layer.layer).pick(language)), state(layer.state, language), supports(layer)];
         for gap in &layer.gaps {
@@ -215,7 +213,7 @@ fn forecast(printer: &Printer, clock: &Clock, platform: &Platform, status: &Plat
         return Ok(ExitStatus::Good);
     }
     let language = printer.language;
-    let mut table = Table::new(language, &[text::LAYER, text::SHORT, text::BASIS, text::ADVICE]);
+    let mut table = Table::new(language, &[text::LAYER, text::SHORT, text::BASIS, text::ADVICE]).spare(&[text::BASIS]);
     for forecast in &balance.forecast {
         let basis: Bilingual = text::forecast_basis(forecast.basis.days);
         table.row(vec![

@@ -33,7 +33,7 @@ fn list(profiles: &[PlatformProfile], wide: bool, language: Language) -> Vec<Lin
     if wide {
         heads.push(text::SOURCE);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::PROVISIONAL, text::ITEMS, text::EDITION, text::DISTRICTS]);
     for profile in profiles {
         let status = profile.status.clone().unwrap_or_default();
         let mut row = vec![

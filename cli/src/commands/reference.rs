@@ -17,6 +17,11 @@ Generated from cli/src/args by: make generate. `p861 COMMAND --help` prints the 
 `p861 <noun> <verb> [NAME]`. Results go to stdout, messages to stderr. An error is one line that says what happened, to which object, and what to type next.
 ";
 
+const SAME_CODE: &str = "
+An object has one code, whatever the command and the output format: `show` and `watch` of a run end alike, and `show` or `status` of any other object ends with 4 if
+`p861 status` names it under NEEDS YOU. ADVICE changes no code. A list ends with 0.
+";
+
 /// Prints the page. It is English, as the other references are.
 pub fn print(printer: &Printer) -> ExitStatus {
     let mut root = args::command(Language::En, false);
@@ -26,6 +31,7 @@ pub fn print(printer: &Printer) -> ExitStatus {
     for (status, meaning) in text::EXIT_CODES {
         let _ = writeln!(page, "| {} | {meaning} |", status.code());
     }
+    page.push_str(SAME_CODE);
     page.push_str("\n## Options of every command\n\n");
     let every: Vec<&Arg> = root.get_arguments().filter(|argument| is_general(argument) && !argument.is_hide_set()).collect();
     page.push_str(&table(&every));

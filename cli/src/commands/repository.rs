@@ -3,6 +3,7 @@
 use super::{
     Context,
     list::{print_list, print_object},
+    needs::{self, Objects},
     page::{self, Facts, Reader, cell, size, truth},
 };
 use crate::{
@@ -13,8 +14,9 @@ use crate::{
     printer::Output,
     text::{self, Language},
 };
+use jiff::Timestamp;
 use kube::ResourceExt as _;
-use p861_crds::{BackupRepository, ConditionType};
+use p861_crds::{BackupRepository, BackupRepositoryStatus, ConditionType, common::Quantity};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &RepositoryCommand) -> Result<ExitStatus> {
@@ -23,13 +25,13 @@ pub async fn perform(context: &Context<'_>, command: &RepositoryCommand) -> Resu
         RepositoryCommand::List => {
             let repositories = context.hub.list_here::<BackupRepository>("").await?;
             print_list(printer, &repositories, &text::no_repositories(&context.hub.namespace), |all| {
-                list(all, printer.output == Output::Wide, printer.language)
+                list(all, printer.output == Output::Wide, &context.hub.clock.at(Timestamp::now()), printer.language)
             })
         }
         RepositoryCommand::Show(name) => {
             let repository = context.hub.get_here::<BackupRepository>(&name.name).await?;
-            print_object(printer, &repository, |repository| show(repository, &context.hub.clock, printer.language, context.hub.place()))?;
-            Ok(ExitStatus::Good)
+            print_object(printer, &repository, |repository| show(repository, &context.hub.clock.at(Timestamp::now()), printer.language, context.hub.place()))?;
+            Ok(needs::verdict(&context.hub, &Objects { repositories: vec![repository.object], ..Objects::default() }))
         }
     }
 }
@@ -44,13 +46,23 @@ pub fn location(repository: &BackupRepository) -> String {
     }
 }
 
+/// The bytes that are stored, and how long ago they were measured: they grow between two measurements.
+fn used(status: &BackupRepositoryStatus, capacity: Option<&Quantity>, clock: &Clock, language: Language) -> Option<String> {
+    let used = size(status.used.as_ref()?);
+    let used = capacity.map_or_else(|| used.clone(), |capacity| text::of(&used, &size(capacity)).pick(language).to_owned());
+    Some(match &status.used_time {
+        Some(time) => text::ago(&used, &clock.age(time.0, language)).pick(language).to_owned(),
+        None => used,
+    })
+}
+
 /// The table of repositories.
-fn list(repositories: &[BackupRepository], wide: bool, language: Language) -> Vec<Line> {
+fn list(repositories: &[BackupRepository], wide: bool, clock: &Clock, language: Language) -> Vec<Line> {
     let mut heads = vec![text::REPOSITORY, text::READY, text::CHECKED, text::OFF_SITE, text::ESCROW, text::USED, text::CAPACITY];
     if wide {
         heads.extend([text::LOCATION, text::DOMAIN, text::SNAPSHOTS]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::ESCROW, text::CAPACITY, text::OFF_SITE]);
     for repository in repositories {
         let status = repository.status.clone().unwrap_or_default();
         let conditions = &status.conditions;
@@ -60,7 +72,7 @@ fn list(repositories: &[BackupRepository], wide: bool, language: Language) -> Ve
             truth(conditions, ConditionType::Checked, language),
             truth(conditions, ConditionType::OffSite, language),
             truth(conditions, ConditionType::EscrowProven, language),
-            cell(status.used.as_ref().map(size)),
+            cell(used(&status, None, clock, language)),
             cell(repository.spec.capacity.as_ref().map(size)),
         ];
         if wide {
@@ -79,13 +91,7 @@ fn show(repository: &BackupRepository, clock: &Clock, language: Language, place:
         Facts::new(language)
             .with(text::F_LOCATION, location(repository))
             .with(text::F_DOMAIN, &repository.spec.failure_domain)
-            .maybe(
-                text::F_USED,
-                status.used.as_ref().map(|used| match &repository.spec.capacity {
-                    Some(capacity) => text::of(&size(used), &size(capacity)).pick(language).to_owned(),
-                    None => size(used),
-                }),
-            )
+            .maybe(text::F_USED, used(&status, repository.spec.capacity.as_ref(), clock, language))
             .maybe(text::F_SNAPSHOTS, status.snapshots.map(|number| number.to_string()))
             .maybe(
                 text::F_LAST_CHECK,
@@ -97,4 +103,31 @@ fn show(repository: &BackupRepository, clock: &Clock, language: Language, place:
     );
     lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &repository.name_any() }));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fault_h20_what_is_stored_has_a_unit_and_says_how_long_ago_it_was_measured() {
+        let clock = Clock { now: "2026-11-24T00:34:00Z".parse().expect("a time"), zone: jiff::tz::TimeZone::UTC };
+        let repository = |time: Option<&str>| -> BackupRepository {
+            let mut document = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "BackupRepository", "metadata": {"name": "main"},
+                "spec": {"failureDomain": "d", "folder": {"path": "/b"}, "encryption": {"keySecretRef": {"name": "k"}}, "capacity": "20Gi"}, "status": {"used": "1434Ki"}});
+            document["status"]["usedTime"] = json!(time);
+            serde_json::from_value(document).expect("a repository")
+        };
+        for (time, language, listed, shown) in [
+            (Some("2026-11-24T00:00:00Z"), Language::En, "1.4 MiB (34m ago)", "1.4 MiB of 20 GiB (34m ago)"),
+            (Some("2026-11-24T00:00:00Z"), Language::Zh, "1.4 MiB（34分前）", "1.4 MiB／20 GiB（34分前）"),
+            (None, Language::En, "1.4 MiB", "1.4 MiB of 20 GiB"),
+        ] {
+            let repository = repository(time);
+            let page = |lines: Vec<Line>| lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            let (list, show) = (page(list(std::slice::from_ref(&repository), false, &clock, language)), page(show(&repository, &clock, language, "")));
+            assert!(list.contains(listed) && show.contains(shown), "{list}\n{show}");
+        }
+    }
 }

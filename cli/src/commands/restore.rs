@@ -205,7 +205,7 @@ fn table(restores: &[Restore], wide: bool, clock: &Clock, language: Language) ->
     if wide {
         heads.extend([text::SITE, text::REASON]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::STARTED, text::BACKUP, text::PERCENT]);
     for restore in restores {
         let status = restore.status.clone().unwrap_or_default();
         let asked = restore.spec.source.backup_ref.as_ref().map(|backup| backup.name.clone());

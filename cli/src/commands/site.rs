@@ -3,6 +3,7 @@
 use super::{
     Context,
     list::{print_list, print_object},
+    needs::{self, Objects},
     page::{self, Facts, Reader, both_names, cell, dash, size, truth},
 };
 use crate::{
@@ -27,7 +28,7 @@ pub async fn perform(context: &Context<'_>, command: &SiteCommand) -> Result<Exi
         SiteCommand::Show(name) => {
             let site = context.hub.get::<Site>(None, &name.name).await?;
             print_object(printer, &site, |site| show(site, printer.language, context.hub.place()))?;
-            Ok(ExitStatus::Good)
+            Ok(needs::verdict(&context.hub, &Objects { sites: vec![site.object], ..Objects::default() }))
         }
     }
 }
@@ -38,7 +39,7 @@ fn list(sites: &[Site], wide: bool, language: Language) -> Vec<Line> {
     if wide {
         heads.extend([text::DOMAIN, text::CLUSTER_UID]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::AGENT, text::VERSION]);
     for site in sites {
         let status = site.status.clone().unwrap_or_default();
         let mut row = vec![

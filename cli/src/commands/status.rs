@@ -2,7 +2,7 @@
 
 use super::{
     Context,
-    needs::{self, Need, Objects, Telling},
+    needs::{self, Found, Need, Objects, Telling},
     page::{self, both_names},
     plan::passes_checks,
 };
@@ -12,7 +12,7 @@ use crate::{
     format::{Clock, Line, Table, Tone},
     hub::{Hub, Kind, Listing},
     printer::{Output, Printer},
-    text::{self, Language},
+    text::{self, Language, Word},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -20,7 +20,7 @@ use p861_crds::{
     Application, Backup, BackupRepository, ChangeTemplate, Condition, ConditionType, Drill, DutyRoster, MaintenanceTicket, Platform, RecoveryPlan, Restore,
     Site,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Prints the page.
 pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
@@ -58,7 +58,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
         drills,
         heartbeat,
     };
-    let needs = needs::needs(&objects, &Telling { language, place: hub.place(), clock: &clock, operator_namespace: &hub.operator_namespace });
+    let Found { needs, advice } = needs::found(&objects, &Telling { language, place: hub.place(), clock: &clock, operator_namespace: &hub.operator_namespace });
     let verdict = ExitStatus::judged(needs.is_empty());
     match printer.output {
         Output::Json | Output::Yaml => printer.structure(&json!({
@@ -73,16 +73,22 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
             "plans": plans.raw,
             "platforms": platforms.raw,
             "tickets": tickets.raw.iter().filter(|ticket| !matches!(ticket["status"]["phase"].as_str(), Some("Closed" | "RolledBack" | "Cancelled"))).collect::<Vec<_>>(),
-            "needs": needs.iter().map(|need| json!({"object": need.object, "condition": need.condition, "message": need.message, "command": need.command})).collect::<Vec<_>>(),
+            "needs": needs.iter().map(for_programs).collect::<Vec<_>>(),
+            "advice": advice.iter().map(for_programs).collect::<Vec<_>>(),
         }))?,
         Output::Name => needs.iter().for_each(|need| printer.line(&Line::of(&need.object))),
         Output::Table | Output::Wide | Output::Html => {
             printer.line(&title(hub, &objects.sites, &clock, language));
             printer.lines(&overview(&objects, &clock, language));
             printer.lines(&to_do(&needs, language));
+            printer.lines(&advised(&advice, language));
         }
     }
     Ok(verdict)
+}
+
+fn for_programs(need: &Need) -> Value {
+    json!({"object": need.object, "condition": need.condition, "message": need.message, "command": need.command})
 }
 
 /// A listing whose unreadable objects were told.
@@ -122,16 +128,23 @@ fn to_do(needs: &[Need], language: Language) -> Vec<Line> {
     if needs.is_empty() {
         return vec![Line::toned(Tone::Good, text::nothing_needed().pick(language))];
     }
+    let mark = |need: &Need| if need.bad { Line::toned(Tone::Bad, "✗ ") } else { Line::toned(Tone::Warn, "! ") };
+    block(text::NEEDS_YOU, needs, mark, language)
+}
+
+fn advised(advice: &[Need], language: Language) -> Vec<Line> {
+    if advice.is_empty() { Vec::new() } else { block(text::ADVICE, advice, |_| Line::toned(Tone::Dim, "· "), language) }
+}
+
+/// A line for each: the object, what is said of it, the command.
+fn block(head: Word, needs: &[Need], mark: impl Fn(&Need) -> Line, language: Language) -> Vec<Line> {
     let mut table = Table::bare();
     for need in needs {
-        let mark = if need.bad { Line::toned(Tone::Bad, "✗ ") } else { Line::toned(Tone::Warn, "! ") };
         let condition = text::condition(&need.condition).map_or(need.condition.as_str(), |word| word.pick(language));
-        let colon = text::COLON.pick(language);
-        let mut row = vec![mark.with(format!("{} {}", need.noun, need.name)), Line::of(format!("{condition}{colon}{}", need.said))];
-        row.extend(need.command.as_ref().map(|command| Line::toned(Tone::Strong, command)));
-        table.row(row);
+        let said = format!("{condition}{}{}", text::COLON.pick(language), need.said);
+        table.row(vec![mark(need).with(format!("{} {}", need.noun, need.name)), Line::of(said), Line::toned(Tone::Strong, &need.command)]);
     }
-    let mut lines = vec![Line::toned(Tone::Strong, text::NEEDS_YOU.pick(language))];
+    let mut lines = vec![Line::toned(Tone::Strong, head.pick(language))];
     lines.extend(table.lines());
     lines
 }

@@ -3,6 +3,7 @@
 use super::{
     Context,
     list::{print_list, print_object},
+    needs::{self, Objects},
     page::{self, Facts, Reader, cell, truth},
 };
 use crate::{
@@ -36,7 +37,7 @@ pub async fn perform(context: &Context<'_>, command: &TemplateCommand) -> Result
         TemplateCommand::Show(name) => {
             let read = named(context, &name.name).await?;
             print_object(printer, &read, |template| show(template, printer.language, hub.place()))?;
-            Ok(ExitStatus::Good)
+            Ok(needs::verdict(hub, &Objects { templates: vec![read.object], ..Objects::default() }))
         }
     }
 }
@@ -129,7 +130,7 @@ fn list(templates: &[ChangeTemplate], wide: bool, language: Language, place: &st
     if wide {
         heads.extend([text::DIGEST, text::REASON]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::PUBLISHER, text::NAMESPACE]);
     for template in templates {
         let conditions = template.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let mut row = vec![

@@ -48,7 +48,7 @@ fn list(windows: &[MaintenanceWindow], clock: &Clock, wide: bool, language: Lang
     if wide {
         heads.extend([text::FOR, text::REASON]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::CLOSES]);
     for window in windows {
         let status = window.status.clone().unwrap_or_default();
         let mut row = vec![

@@ -1,5 +1,6 @@
 //! A line of text with tones. Widths are columns of a terminal: a Chinese character has two.
 
+use super::table::Row;
 use p861_core::conditions::misleads;
 use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -44,7 +45,11 @@ struct Span {
 
 /// A line of text with tones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line(Vec<Span>);
+pub struct Line {
+    spans: Vec<Span>,
+    /// The row of a table that it is. A line that is changed is none any more.
+    row: Option<Row>,
+}
 
 /// Columns that a text takes.
 pub fn width(text: &str) -> usize {
@@ -111,16 +116,41 @@ impl Line {
     pub fn tone(mut self, tone: Tone, text: impl AsRef<str>) -> Self {
         let text = harmless(text.as_ref());
         if !text.is_empty() {
-            self.0.push(Span { text, tone });
+            self.spans.push(Span { text, tone });
         }
+        self.row = None;
         self
     }
 
     /// With another line behind it.
     #[must_use]
     pub fn then(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
+        self.spans.extend(other.spans);
+        self.row = None;
         self
+    }
+
+    /// As this row of a table.
+    pub(super) fn as_row(self, row: Row) -> Self {
+        Self { row: Some(row), ..self }
+    }
+
+    /// The row of a table that it is.
+    pub(super) fn row(&self) -> Option<&Row> {
+        self.row.as_ref()
+    }
+
+    /// Its characters with their tones.
+    pub(super) fn characters(&self) -> Vec<(char, Tone)> {
+        self.spans.iter().flat_map(|span| span.text.chars().map(|c| (c, span.tone))).collect()
+    }
+
+    /// Adds one of another line's characters.
+    pub(super) fn push(&mut self, c: char, tone: Tone) {
+        match self.spans.last_mut() {
+            Some(last) if last.tone == tone => last.text.push(c),
+            _ => self.spans.push(Span { text: c.into(), tone }),
+        }
     }
 
     /// Filled with blanks up to a column; at least `gap` blanks if it is already there.
@@ -132,7 +162,7 @@ impl Line {
 
     /// Columns that it takes.
     pub fn width(&self) -> usize {
-        self.0.iter().map(|span| width(&span.text)).sum()
+        self.spans.iter().map(|span| width(&span.text)).sum()
     }
 
     /// At most so many columns; what is cut off leaves an ellipsis.
@@ -143,7 +173,7 @@ impl Line {
         }
         let mut left = columns.saturating_sub(1);
         let mut spans = Vec::new();
-        for span in self.0 {
+        for span in self.spans {
             let mut text = String::new();
             let mut cut = false;
             for c in span.text.chars() {
@@ -163,13 +193,13 @@ impl Line {
         if columns > 0 {
             spans.push(Span { text: "…".into(), tone: Tone::Plain });
         }
-        Self(spans)
+        Self { spans, row: None }
     }
 
     /// As text for a terminal, with colour or without.
     pub fn render(&self, colour: bool) -> String {
         let mut text = String::new();
-        for span in &self.0 {
+        for span in &self.spans {
             if colour && span.tone != Tone::Plain {
                 text.push_str(span.tone.begin());
                 text.push_str(&span.text);

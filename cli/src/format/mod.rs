@@ -1,9 +1,12 @@
 //! Formatting of times, sizes and tables, independent of terminal and hub.
 
 mod clock;
+mod fit;
 mod line;
 mod table;
+mod wrap;
 
 pub use clock::{Clock, elapsed};
+pub use fit::{Room, fitted};
 pub use line::{Line, Tone, harmless_json, width};
 pub use table::Table;

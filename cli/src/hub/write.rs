@@ -11,7 +11,10 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
-use p861_crds::common::{Condition, CurrentStep, RunAction, RunPhase, RunProgress, StepCounts, Time};
+use p861_crds::{
+    ConditionType, Reason,
+    common::{Condition, CurrentStep, RunAction, RunPhase, RunProgress, StepCounts, Time},
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -35,6 +38,12 @@ pub trait Run: Kind + Serialize {
     fn actions(&self) -> (usize, usize);
     /// States who asks for it.
     fn ask_as(&mut self, person: String);
+
+    /// What it left, having ended, or can't remove: the condition that says so.
+    fn left(&self) -> Option<&Condition> {
+        let cleaned = self.conditions().iter().find(|condition| condition.type_ == ConditionType::CleanedUp && condition.status == "False");
+        cleaned.filter(|cleaned| self.phase().is_end() || cleaned.reason == Reason::CleanUpFailed)
+    }
 }
 
 macro_rules! runs {

@@ -15,7 +15,7 @@ pub use bar::Amount;
 pub use outline::Outline;
 pub use story::{Change, Ending, Known, State, Story, Told};
 pub use tree::{Tree, label};
-pub use watch::{Stand, Watched, standing, stated, watch};
+pub use watch::{Stand, Watched, code_of, standing, stated, watch};
 
 use crate::{
     hub::Run,

@@ -106,11 +106,19 @@ async fn stand<K: Watched>(hub: &Hub, printer: &Printer, run: &K, raw: &Value) -
     } else if printer.output != Output::Name {
         printer.lines(&standing(hub, run, printer.language).await);
     }
-    Ok(match run.phase() {
-        RunPhase::WaitingForPerson => ExitStatus::Person,
-        phase if phase.is_end() => run.verdict(),
+    Ok(code_of(run))
+}
+
+/// What the shell is told of a run as it stands, by every command that shows it.
+pub fn code_of<K: Watched>(run: &K) -> ExitStatus {
+    match run.phase() {
+        RunPhase::WaitingForPerson | RunPhase::Paused => ExitStatus::Person,
+        phase if phase.is_end() => match run.verdict() {
+            ExitStatus::Good => ExitStatus::judged(run.left().is_none()),
+            bad => bad,
+        },
         _ => ExitStatus::Good,
-    })
+    }
 }
 
 /// How often it is checked what steps have been saying for a while.
@@ -192,7 +200,7 @@ async fn finish<K: Watched>(hub: &Hub, printer: &Printer, name: &str, outcome: O
             if !printer.structured() && printer.output != Output::Name {
                 printer.lines(&run.summary(hub, printer.language).await);
             }
-            run.verdict()
+            code_of(&*run)
         }
         Outcome::Person(run) => {
             for step in run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {

@@ -53,8 +53,8 @@ const TEXTS: &[(&str, &str)] = &[
     ("The district's platform: layers, gaps, forecast", "本区平台：五层、差距、预测"),
     ("Show layers, components and profile items (exit code 4 if a layer is not ready)", "显示各层、组件和规范条目（有一层未就绪时退出码为 4）"),
     (
-        "Show what is missing or weak, on which site, with the remedy (exit code 4 if there is a gap)",
-        "显示缺失和薄弱之处、所在站点及措施（有差距时退出码为 4）",
+        "Show what is missing or weak, on which site, with the remedy (exit code 4 if a layer is not ready)",
+        "显示缺失和薄弱之处、所在站点及措施（有一层未就绪时退出码为 4）",
     ),
     ("Forecast when each layer runs short", "预测各层何时不足"),
     ("List the repositories", "列出备份库"),
@@ -97,6 +97,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("District; default: the namespace of the kubeconfig context", "区；缺省为 kubeconfig 上下文的命名空间"),
     ("Namespace of the district on the hub", "区在管理中心的命名空间"),
     ("Output format", "输出格式"),
+    ("Print every column of a table, each row on one line: the same as -o wide", "显示表格的全部列，每行不折行；等同于 -o wide"),
     ("Language of tables and messages; default: P861_LANG, then LANG", "表格和消息的语言；缺省依次由 P861_LANG、LANG 决定"),
     ("Stop watching after this time, for example 30m (exit code 7); the run continues", "最多观察多久，例如 30m；任务继续，退出码为 7"),
     ("Do not watch: start the run, or print its state, and return at once", "不观察：开始任务或显示现状后立即返回"),

@@ -76,6 +76,11 @@ pub fn digest(digest: &str) -> Bilingual {
     both(format!("digest {digest}"), format!("摘要 {digest}"))
 }
 
+/// Below a table, about the columns for which the terminal is too narrow.
+pub fn columns_left_out(number: usize) -> Bilingual {
+    both(format!("{number} more column{}: --wide", if number == 1 { "" } else { "s" }), format!("另有 {number} 列：--wide"))
+}
+
 /// Nothing needs a person.
 pub fn nothing_needed() -> Word {
     Word { en: "Nothing needs you.", zh: "没有待办事项。" }
@@ -84,6 +89,11 @@ pub fn nothing_needed() -> Word {
 /// An object without any condition.
 pub fn never_looked_at() -> Bilingual {
     both("the operator has not checked it yet", "operator 尚未检查")
+}
+
+/// Items of the profile that no application provides.
+pub fn items_missing(keys: &[&str]) -> Bilingual {
+    both(format!("no application provides {}", keys.join(", ")), format!("尚无应用提供：{}", keys.join("、")))
 }
 
 /// An incident that nobody has acknowledged.

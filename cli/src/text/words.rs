@@ -409,6 +409,7 @@ pub fn condition(kind: &str) -> Option<Word> {
 /// The word for a state that is shown like a condition and is none.
 fn other_state(state: &str) -> Option<Word> {
     Some(match state {
+        "Items" => Word { en: "Items", zh: "构成项" },
         "Alive" => Word { en: "Alive", zh: "存活" },
         "Paused" => Word { en: "Paused", zh: "已暂停" },
         "WaitingForPerson" => Word { en: "WaitingForPerson", zh: "等待人工" },

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.kubernetesVersion"),
     printcolumn(name = "Ready-Nodes", type_ = "integer", json_path = ".status.nodes.ready"),
-    printcolumn(name = "Agent", type_ = "string", json_path = ".status.agentVersion"),
+    printcolumn(name = "Agent", type_ = "string", json_path = ".status.agentVersion", priority = 1),
     printcolumn(name = "Domain", type_ = "string", json_path = ".spec.failureDomain", priority = 1),
     printcolumn(name = "Cluster-UID", type_ = "string", json_path = ".status.clusterUID", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")

@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Checked", type_ = "string", json_path = ".status.conditions[?(@.type=='Checked')].status"),
     printcolumn(name = "OffSite", type_ = "string", json_path = ".status.conditions[?(@.type=='OffSite')].status"),
-    printcolumn(name = "Escrow", type_ = "string", json_path = ".status.conditions[?(@.type=='EscrowProven')].status"),
+    printcolumn(name = "Escrow", type_ = "string", json_path = ".status.conditions[?(@.type=='EscrowProven')].status", priority = 1),
     printcolumn(name = "Used", type_ = "string", json_path = ".status.used"),
+    printcolumn(name = "Measured", type_ = "date", json_path = ".status.usedTime", priority = 1),
     printcolumn(name = "Capacity", type_ = "string", json_path = ".spec.capacity"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -137,9 +138,12 @@ pub struct BackupRepositoryStatus {
     /// restic's repository id. The operator refuses a different repository at the same address.
     #[serde(rename = "repositoryID", skip_serializing_if = "Option::is_none")]
     pub repository_id: Option<String>,
-    /// Stored bytes.
+    /// Stored bytes, measured at `usedTime`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used: Option<Quantity>,
+    /// When the stored bytes were measured: when there were other snapshots than before, and once an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_time: Option<Time>,
     /// Number of snapshots.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<i32>,

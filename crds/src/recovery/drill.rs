@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.type != 'Live' || has(self.fromEpoch)").message("a Live drill moves the application: add fromEpoch: <EPOCH of kubectl get recoveryplans>"),
+    validation = Rule::new("self.type != 'Live'").message("a Live drill is a planned failover, which this release does not have: write type: Isolated, or Tabletop"),
     validation = Rule::new("self.planRef == oldSelf.planRef && self.type == oldSelf.type && has(self.siteRef) == has(oldSelf.siteRef) && (!has(self.siteRef) || self.siteRef == oldSelf.siteRef) && self.recoveryPoint == oldSelf.recoveryPoint && has(self.scenario) == has(oldSelf.scenario) && (!has(self.scenario) || self.scenario == oldSelf.scenario) && has(self.participants) == has(oldSelf.participants) && (!has(self.participants) || self.participants == oldSelf.participants) && self.keepFor == oldSelf.keepFor && self.deadline == oldSelf.deadline && has(self.fromEpoch) == has(oldSelf.fromEpoch) && (!has(self.fromEpoch) || self.fromEpoch == oldSelf.fromEpoch) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a run can't be changed except by appending to spec.actions: create another Drill")
 )]
 pub struct DrillSpec {
@@ -94,7 +94,7 @@ pub enum DrillType {
     Tabletop,
     /// Recovers an isolated copy.
     Isolated,
-    /// A planned failover and the failback.
+    /// A planned failover and the failback. Refused: this release has no failover.
     Live,
 }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     category = "p861",
     validation = Rule::new("self.metadata.name.size() <= 63").message("a plan's name has at most 63 characters: it is part of its drills' journals' names in the repository"),
     printcolumn(name = "Active", type_ = "string", json_path = ".status.activeSite"),
-    printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch"),
+    printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch", priority = 1),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Drilled", type_ = "string", json_path = ".status.conditions[?(@.type=='Drilled')].status"),
     printcolumn(name = "RTO", type_ = "string", json_path = ".status.prediction.rto"),

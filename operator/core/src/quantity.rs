@@ -196,11 +196,14 @@ pub fn human_bytes(bytes: u64) -> String {
     text
 }
 
-/// A size for a status: a quantity of at most four digits and a binary suffix (`1843Mi`, `391Mi`, `27Gi`), rounded to the nearest. It is
-/// exact below 10,000 bytes and elsewhere within a twentieth: what must be exact is written out in bytes.
+/// A size for a status: a quantity of at most four digits and a binary suffix (`1843Mi`, `391Mi`, `27Gi`), rounded to the nearest, so that its unit is said wherever it
+/// is shown as it is. Below 10 KiB it is rounded up, and nothing but 0 is 0; from there on it is within a twentieth. What must be exact is written out in bytes.
 pub fn print_bytes(bytes: u64) -> String {
-    if bytes < 10_000 {
-        return bytes.to_string();
+    if bytes == 0 {
+        return "0".to_owned();
+    }
+    if bytes < 10 * 1024 {
+        return format!("{}Ki", bytes.div_ceil(1024));
     }
     let fits = UNITS.iter().rev().find(|(_, _, size)| nearest(u128::from(bytes), *size) < 10_000);
     fits.map_or_else(|| bytes.to_string(), |(suffix, _, size)| format!("{}{suffix}", nearest(u128::from(bytes), *size)))
@@ -290,10 +293,12 @@ mod tests {
     fn sizes_are_said_shortly() {
         for (bytes, human, status) in [
             (0, "0 B", "0"),
-            (512, "512 B", "512"),
-            (1_023, "1023 B", "1023"),
-            (1_024, "1.0 KiB", "1024"),
-            (9_999, "9.8 KiB", "9999"),
+            (1, "1 B", "1Ki"),
+            (512, "512 B", "1Ki"),
+            (1_023, "1023 B", "1Ki"),
+            (1_024, "1.0 KiB", "1Ki"),
+            (1_025, "1.0 KiB", "2Ki"),
+            (9_999, "9.8 KiB", "10Ki"),
             (10_000, "9.8 KiB", "10Ki"),
             (10_188, "9.9 KiB", "10Ki"),
             (10_189, "10 KiB", "10Ki"),
@@ -366,13 +371,13 @@ mod tests {
         }
 
         #[test]
-        fn what_a_status_shows_is_a_quantity_that_differs_by_at_most_a_twentieth(bytes: u64) {
+        fn what_a_status_shows_is_a_quantity_that_differs_by_at_most_a_twentieth_or_a_kibibyte(bytes in prop_oneof![any::<u64>(), 0..20_000_u64]) {
             let text = print_bytes(bytes);
             prop_assert!(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len() <= 4, "{}", text);
             // 16Ei, and what rounds to 8Ei, is more than Kubernetes can read.
             if let Ok(read) = Quantity::parse(&text) {
                 let difference = u128::from(read.bytes().unwrap()).abs_diff(u128::from(bytes));
-                prop_assert!(difference * 20 <= u128::from(bytes), "{} is not {}", text, bytes);
+                prop_assert!(difference * 20 <= u128::from(bytes) || bytes < 10 << 10 && difference < 1 << 10, "{} is not {}", text, bytes);
             } else {
                 prop_assert!(bytes > 1 << 62);
             }

@@ -14,7 +14,7 @@ use p861_core::{
     protection::standing,
     quantity::print_bytes,
 };
-use p861_crds::{Application, Backup, BackupRepository, BackupRepositoryStatus, ConditionType, Reason, RecoveryPlan, Site, common::Quantity};
+use p861_crds::{Application, Backup, BackupRepository, BackupRepositoryStatus, ConditionType, Reason, RecoveryPlan, Site, Time, common::Quantity};
 use p861_runs::{
     error::{Error, ErrorContext as _, Result},
     repository::{self, RepositoryState},
@@ -27,15 +27,35 @@ use std::{
 
 /// Time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
-/// Time between measurements of its size, which list every object.
+/// Time between measurements of its size, which list every object, while no snapshot comes or goes.
 const MEASURE_INTERVAL: Duration = Duration::from_hours(1);
+/// After a change of its snapshots it is measured sooner: at most so often, and this many times as long as the last measurement took.
+const MEASURE_INTERVAL_AFTER_CHANGE: Duration = Duration::from_mins(1);
+const MEASURE_SHARE: u32 = 50;
 /// Time limit of a measurement.
 const MEASURE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The controller. Remembers when each repository was measured, by its id; a restart only causes one extra measurement.
+/// The controller. Remembers how each repository was measured, by its id; a restart only causes one extra measurement.
 #[derive(Default)]
 pub struct RepositoryController {
-    measured: Mutex<HashMap<String, Instant>>,
+    measured: Mutex<HashMap<String, Measurement>>,
+}
+
+/// The last measurement of a repository.
+#[derive(Clone, Copy, Debug)]
+struct Measurement {
+    at: Instant,
+    took: Duration,
+    /// How many snapshots there were; none if it took too long.
+    snapshots: Option<usize>,
+}
+
+impl Measurement {
+    /// Whether it is measured again, so many snapshots being there now.
+    fn is_outdated(&self, snapshots: usize, age: Duration) -> bool {
+        let after_change = MEASURE_INTERVAL_AFTER_CHANGE.max(self.took * MEASURE_SHARE);
+        age >= MEASURE_INTERVAL || self.snapshots.is_some_and(|before| before != snapshots) && age >= after_change
+    }
 }
 
 /// What a repository is judged by, besides whether it opens.
@@ -43,13 +63,6 @@ pub struct Observed {
     backups: Vec<Backup>,
     /// Failure domains in which the namespace's applications run.
     domains: Result<BTreeSet<String>>,
-    measure_due: bool,
-}
-
-/// What is done with a repository: it is opened, initialised if it is new, and proven writable.
-pub struct Effects {
-    /// Measures it, too.
-    measure: bool,
 }
 
 /// A repository that was opened.
@@ -63,19 +76,13 @@ impl Controller for RepositoryController {
     type Kind = BackupRepository;
     type Status = BackupRepositoryStatus;
     type Observed = Observed;
-    type Effects = Effects;
+    type Effects = ();
     type Performed = Option<Result<Opened>>;
     const CONDITION: ConditionType = ConditionType::Ready;
 
     async fn observe(&self, context: &ReadContext, repository: &BackupRepository, _: Timestamp) -> Result<Observed> {
         let namespace = repository.namespace().unwrap_or_default();
-        let id = repository.status.as_ref().and_then(|status| status.repository_id.as_ref());
-        let measured = id.and_then(|id| self.measured.lock().get(id).copied());
-        Ok(Observed {
-            backups: context.cache.list(&namespace).await?,
-            domains: domains(context, &namespace).await,
-            measure_due: measured.is_none_or(|at| at.elapsed() >= MEASURE_INTERVAL),
-        })
+        Ok(Observed { backups: context.cache.list(&namespace).await?, domains: domains(context, &namespace).await })
     }
 
     fn decide(repository: &BackupRepository, observed: &Observed, _: Timestamp) -> DecisionOf<Self> {
@@ -89,28 +96,34 @@ impl Controller for RepositoryController {
             events: standing::damage(&status.conditions, &checked).into_iter().collect(),
             status,
             conditions: vec![off_site, checked],
-            effects: Effects { measure: observed.measure_due },
+            effects: (),
             requeue: RECONCILE_INTERVAL,
         }
     }
 
-    async fn perform(&self, context: &Context, repository: &BackupRepository, effects: &Effects, _: Timestamp) -> Result<Self::Performed> {
+    /// It is opened, initialised if it is new, proven writable, and measured if that is due.
+    async fn perform(&self, context: &Context, repository: &BackupRepository, (): &(), _: Timestamp) -> Result<Self::Performed> {
         let pinned = repository.status.as_ref().and_then(|status| status.repository_id.clone());
         let state = match repository::open_and_inspect(&context.hub, repository, pinned).await {
             Ok(state) => state,
             Err(error) => return Ok(Some(Err(error))),
         };
-        let bytes = if effects.measure { self.measure(context, repository, &state.id).await } else { None };
+        let last = self.measured.lock().get(&state.id).copied();
+        let is_due = last.is_none_or(|last| last.is_outdated(state.snapshots, last.at.elapsed()));
+        let bytes = if is_due { self.measure(context, repository, &state).await } else { None };
         Ok(Some(Ok(Opened { state, bytes })))
     }
 
-    fn conclude(_: &BackupRepository, _: &Observed, mut decision: DecisionOf<Self>, opened: Self::Performed, _: Timestamp) -> DecisionOf<Self> {
+    fn conclude(_: &BackupRepository, _: &Observed, mut decision: DecisionOf<Self>, opened: Self::Performed, now: Timestamp) -> DecisionOf<Self> {
         let ready = match opened {
             None => return decision,
             Some(Ok(Opened { state, bytes })) => {
                 decision.status.repository_id = Some(state.id);
                 decision.status.snapshots = i32::try_from(state.snapshots).ok();
-                decision.status.used = bytes.map(|bytes| Quantity(print_bytes(bytes))).or(decision.status.used);
+                if let Some(bytes) = bytes {
+                    decision.status.used = Some(Quantity(print_bytes(bytes)));
+                    decision.status.used_time = Some(Time(now));
+                }
                 ConditionUpdate::good(ConditionType::Ready, Reason::Opened, "opened, written and read back")
             }
             Some(Err(error)) => {
@@ -138,12 +151,13 @@ impl Controller for RepositoryController {
 impl RepositoryController {
     /// Measures the stored bytes. On failure the last value stays, and the next reconcile tries again; one that takes too long is tried again in an hour, so that it
     /// doesn't hold up everything else that is known of the repository.
-    async fn measure(&self, context: &Context, repository: &BackupRepository, id: &str) -> Option<u64> {
+    async fn measure(&self, context: &Context, repository: &BackupRepository, state: &RepositoryState) -> Option<u64> {
         let (name, namespace) = (repository.name_any(), repository.namespace().unwrap_or_default());
-        let measured = || self.measured.lock().insert(id.to_owned(), Instant::now());
+        let begun = Instant::now();
+        let measured = |snapshots| self.measured.lock().insert(state.id.clone(), Measurement { at: Instant::now(), took: begun.elapsed(), snapshots });
         match tokio::time::timeout(MEASURE_TIMEOUT, repository::bytes_stored(&context.hub, &namespace, &name)).await {
             Ok(Ok(bytes)) => {
-                measured();
+                measured(Some(state.snapshots));
                 Some(bytes)
             }
             Ok(Err(error)) => {
@@ -151,7 +165,7 @@ impl RepositoryController {
                 None
             }
             Err(_) => {
-                measured();
+                measured(None);
                 tracing::warn!(namespace, name, "the repository could not be measured within {MEASURE_TIMEOUT:?}");
                 None
             }

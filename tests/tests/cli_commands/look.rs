@@ -58,6 +58,76 @@ async fn status_is_one_page_that_ends_with_what_needs_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_h15_what_is_only_advised_stands_apart_and_needs_nobody() {
+    let hub = Hub::of("advised").await;
+    let conditions = [
+        condition("Ready", "True", "AsDeclared", "every layer is as declared"),
+        condition("Balanced", "False", "Excess", "Storage supports 17 applications, Network 62; strengthen Storage first: p861 platform gaps"),
+    ];
+    let balance = json!({"running": 2, "supportable": 17, "shortestLayer": "Storage", "excessLayers": ["Network"]});
+    let items = [json!({"key": "knowledge", "state": "Missing", "reason": "NoApplication"})];
+    let status = json!({"conditions": conditions, "balance": balance, "items": items});
+    hub.put("Platform", "advised", json!({"network": {"isolation": "Department"}}), status).await;
+    let said = hub.p861(&["status"]);
+    let lines = said.lines();
+    let head = lines.iter().position(|line| *line == "ADVICE").unwrap_or_else(|| panic!("{said:?}"));
+    assert_eq!((said.code, lines[head - 1]), (0, "Nothing needs you."), "{said:?}");
+    assert_eq!(
+        lines[head + 1..],
+        [
+            "· platform advised  Balanced: Storage supports 17 applications, Network 62; strengthen Storage first  p861 platform gaps -d advised",
+            "· platform advised  Items: no application provides knowledge  p861 platform gaps -d advised",
+        ]
+    );
+    let page = hub.p861(&["status", "-o", "json"]).json();
+    assert_eq!((&page["needs"], page["advice"].as_array().map(Vec::len)), (&json!([]), Some(2)));
+    for words in [["platform", "gaps"], ["platform", "status"]] {
+        assert_eq!(hub.p861(&words).code, 0, "{words:?}: the same truth has the same code");
+    }
+    let weak = condition("Ready", "False", "LayerWeak", "Storage is weak: p861 platform gaps");
+    hub.write("Platform", "advised", json!({"conditions": [weak]})).await;
+    for words in [&["platform", "gaps"][..], &["platform", "status"], &["status"]] {
+        assert_eq!(hub.p861(words).code, 4, "{words:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h19_an_object_has_one_exit_code_whoever_shows_it() {
+    let hub = Hub::of("codes").await;
+    hub.repository().await;
+    hub.application("approval", 3, proven()).await;
+    hub.application("portal", 5, unproven()).await;
+    hub.plan(false).await;
+    hub.ended_drill("passed", true).await;
+    hub.ended_drill("failed", false).await;
+    hub.backup("approval-1", "approval", 3, "Probed").await;
+    let refused = condition("Succeeded", "False", "NoRepository", "namespace codes has no BackupRepository: create one");
+    hub.put("Backup", "refused", json!({"applicationRef": {"name": "approval"}}), json!({"phase": "Refused", "conditions": [refused]})).await;
+    hub.drill("asks", "WaitingForPerson", json!([asking("asks", "announce")])).await;
+    for (name, code, commands) in [
+        ("passed", 0, &["drill show", "drill watch", "drill watch --no-wait", "drill report"][..]),
+        ("failed", 4, &["drill show", "drill watch", "drill watch --no-wait", "drill report"]),
+        ("asks", 5, &["drill show", "drill watch", "drill watch --no-wait"]),
+        ("refused", 3, &["backup show", "backup watch"]),
+        ("approval-1", 0, &["backup show", "backup watch"]),
+        ("approval", 0, &["app status"]),
+        ("portal", 4, &["app status"]),
+        ("core", 4, &["plan show", "plan check"]),
+        ("main", 0, &["repository show"]),
+        ("laoshan-dr", 0, &["site show"]),
+    ] {
+        for command in commands {
+            let words: Vec<&str> = command.split(' ').chain([name]).collect();
+            for form in ["table", "json"].into_iter().filter(|form| *form == "table" || !command.starts_with("drill report")) {
+                let said = hub.p861(&[&words[..], &["-o", form]].concat());
+                assert_eq!(said.code, code, "{command} {name} -o {form}: {said:?}");
+            }
+        }
+    }
+    assert_eq!(hub.p861(&["drill", "list"]).code, 0, "a list says what there is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_district_where_all_is_well_needs_nobody_and_one_that_nobody_looks_at_does() {
     let hub = Hub::of("well").await;
     hub.repository().await;

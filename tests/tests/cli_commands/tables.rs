@@ -3,7 +3,8 @@
 use super::hub::{Hub, condition};
 use serde_json::{Value, json};
 
-async fn full(district: &'static str) -> Hub {
+/// A district with an object of most kinds.
+pub async fn full(district: &'static str) -> Hub {
     let hub = Hub::of(district).await;
     hub.repository().await;
     hub.application("approval", 12, condition("Recoverable", "False", "NeverVerified", "never")).await;
@@ -22,7 +23,7 @@ async fn full(district: &'static str) -> Hub {
 }
 
 /// A line as columns of a terminal: a wide character takes two.
-fn columns(line: &str) -> Vec<char> {
+pub fn columns(line: &str) -> Vec<char> {
     line.chars().flat_map(|c| if is_wide(c) { vec![c, c] } else { vec![c] }).collect()
 }
 

@@ -10,13 +10,18 @@ use std::process::{Command, Stdio};
 impl Hub {
     /// A command of the district at a terminal of 100 columns.
     pub fn at_terminal(&self, arguments: &[&str]) -> Running {
+        self.at_terminal_of(100, arguments)
+    }
+
+    /// A command of the district at a terminal of so many columns.
+    pub fn at_terminal_of(&self, columns: usize, arguments: &[&str]) -> Running {
         let plain = self.command(arguments);
         let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
         let words: Vec<String> = std::iter::once(plain.get_program()).chain(plain.get_args()).map(quoted).collect();
         let mut command = Command::new("script");
         // Who runs the tests in the background has Ctrl-C ignored, and so would all that they start; a person's terminal hasn't.
-        let line = format!("stty rows 24 cols 100; exec env --default-signal=INT {}", words.join(" "));
-        command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]);
+        let line = format!("stty rows 24 cols {columns}; exec env --default-signal=INT {}", words.join(" "));
+        command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]).env_remove("COLUMNS");
         command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running::start(command)
     }
@@ -161,7 +166,7 @@ async fn a_terminal_that_cannot_be_drawn_on_gets_lines() {
 }
 
 /// What was printed, without the sequences that a terminal obeys.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text.chars();
     while let Some(c) = rest.next() {

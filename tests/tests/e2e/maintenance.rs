@@ -112,7 +112,8 @@ fn a_node_is_emptied(stage: &Stage) -> Result<()> {
     demand(refused["status"]["phase"] == "Refused" && refused.to_string().contains("PlanBusy") && refused.to_string().contains(&ticket), || {
         format!("a drill amid a change: {}", refused["status"])
     })?;
-    let page = stage.say_expecting(0, &["ticket", "show", &ticket])?;
+    // It needs a person, as `status` says too.
+    let page = stage.say_expecting(4, &["ticket", "show", &ticket])?;
     demand(page.out.contains(&format!("p861 ticket done {ticket}")), || format!("the page says what to type: {}", page.all()))?;
     let status = stage.object("maintenanceticket", &ticket)?["status"].clone();
     let backup = format!("portal-{ticket}");

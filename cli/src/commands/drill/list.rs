@@ -61,7 +61,7 @@ pub fn table(drills: &[Drill], wide: bool, clock: &Clock, language: Language) ->
     if wide {
         heads.extend([text::SITE, text::REASON]);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::TYPE, text::PLAN, text::CLEAN, text::STARTED, text::RTO]);
     for drill in drills {
         let status = drill.status.clone().unwrap_or_default();
         table.row(row(drill, &status, wide, clock, language));

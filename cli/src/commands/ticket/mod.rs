@@ -6,7 +6,11 @@ mod known;
 mod open;
 mod show;
 
-use super::{Context, agreed, list::print_list, list::print_object};
+use super::{
+    Context, agreed,
+    list::{print_list, print_object},
+    needs::{self, Objects},
+};
 use crate::{args::TicketCommand, error::Result, exit::ExitStatus, printer::Output, text};
 use p861_crds::{
     MaintenanceTicket,
@@ -37,7 +41,7 @@ pub async fn perform(context: &Context<'_>, command: &TicketCommand) -> Result<E
         TicketCommand::Show(name) => {
             let (read, shown) = agreed::of_ticket(hub, &name.name).await?;
             print_object(printer, &read, |ticket| show::page(ticket, &shown, &hub.clock, printer.language, hub.place()))?;
-            Ok(ExitStatus::Good)
+            Ok(needs::verdict(hub, &Objects { tickets: vec![read.object], ..Objects::default() }))
         }
         TicketCommand::Approve(what) => approve::approve(context, what).await,
         TicketCommand::Ack(what) => act::send(context, &what.name, with_reason(Acknowledge, &what.reason)).await,

@@ -53,7 +53,7 @@ pub fn list(tickets: &[MaintenanceTicket], clock: &Clock, wide: bool, language: 
     if wide {
         heads.push(text::REASON);
     }
-    let mut table = Table::new(language, &heads);
+    let mut table = Table::new(language, &heads).spare(&[text::TYPE, text::ASSIGNEE]);
     let mut sorted: Vec<&MaintenanceTicket> = tickets.iter().collect();
     sorted.sort_by_key(|ticket| {
         (ticket.status.as_ref().and_then(|status| status.priority), ticket.metadata.creation_timestamp.as_ref().map(|time| time.0), ticket.name_any())

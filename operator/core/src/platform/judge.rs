@@ -143,11 +143,12 @@ fn balanced(layers: &[LayerStatus], balance: &Balance, measured: bool) -> Condit
     let weak = layers.iter().any(|layer| layer.layer == shortest && layer.state != State::Ready);
     let carries = |layer: Layer| layers.iter().find(|status| status.layer == layer).and_then(|status| status.supportable).unwrap_or_default();
     let others: Vec<String> = balance.excess_layers.iter().map(|layer| format!("{layer} {}", carries(*layer))).collect();
+    let others = others.join(", ");
     if balance.running > supportable {
         return ConditionUpdate::bad(
             ConditionType::Balanced,
             Reason::ShortPlank,
-            format!("{shortest} supports {}, {} run", Noun::Application.count(supportable), balance.running),
+            format!("{shortest} supports {}, {} run: p861 platform gaps", Noun::Application.count(supportable), balance.running),
         );
     }
     match (others.is_empty(), weak) {
@@ -159,12 +160,12 @@ fn balanced(layers: &[LayerStatus], balance: &Balance, measured: bool) -> Condit
         (false, true) => ConditionUpdate::bad(
             ConditionType::Balanced,
             Reason::ShortPlank,
-            format!("{shortest} supports {}, {}", Noun::Application.count(supportable), others.join(", ")),
+            format!("{shortest} supports {}, {}: p861 platform gaps", Noun::Application.count(supportable), others.join(", ")),
         ),
         (false, false) => ConditionUpdate::bad(
             ConditionType::Balanced,
             Reason::Excess,
-            format!("{} far above {shortest} {supportable}: spend on {shortest} first", others.join(", ")),
+            format!("{shortest} supports {supportable} applications, {others}; strengthen {shortest} first: p861 platform gaps"),
         ),
     }
 }

@@ -111,7 +111,10 @@ fn a_platform_as_declared_is_ready_and_says_what_it_supports() {
     assert_eq!(supportable, [Some(62), Some(43), Some(17), None, None]);
     assert_eq!((judgement.balance.supportable, judgement.balance.running, judgement.balance.shortest_layer), (Some(17), 2, Some(Layer::Storage)));
     assert_eq!(judgement.balance.excess_layers, [Layer::Network]);
-    assert_eq!(condition(&judgement, "Balanced"), "Some(false) Excess: Network 62 far above Storage 17: spend on Storage first");
+    assert_eq!(
+        condition(&judgement, "Balanced"),
+        "Some(false) Excess: Storage supports 17 applications, Network 62; strengthen Storage first: p861 platform gaps"
+    );
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn a_repository_in_its_reserve_is_a_weak_plank_and_says_how_much_to_add() {
         ["Weak - ReserveUsed: repository shinan: 15 TiB of 20 TiB used, reserve 25% -> add 410 GiB, or shorten retention"]
     );
     assert_eq!(condition(&judgement, "Ready"), "Some(false) LayerWeak: Storage is weak: p861 platform gaps");
-    assert_eq!(condition(&judgement, "Balanced"), "Some(false) ShortPlank: Storage supports 17 applications, Network 62");
+    assert_eq!(condition(&judgement, "Balanced"), "Some(false) ShortPlank: Storage supports 17 applications, Network 62: p861 platform gaps");
 }
 
 #[test]

@@ -102,3 +102,24 @@ async fn fault_e12_a_district_whose_store_accepts_connections_and_never_answers_
     assert!(well.clone().count() == 3 && well.clone().all(|found| ready(&found)), "{:?}", well.collect::<Vec<_>>());
     assert!(asked.iter().all(|task| !task.is_finished()), "the store never answers");
 }
+
+#[test]
+fn fault_h20_a_repository_is_measured_when_its_snapshots_change_and_no_more_often_than_it_can_bear() {
+    let quick = Measurement { at: Instant::now(), took: Duration::from_millis(20), snapshots: Some(3) };
+    let slow = Measurement { took: Duration::from_secs(30), ..quick };
+    let given_up = Measurement { took: MEASURE_TIMEOUT, snapshots: None, ..quick };
+    let minutes = Duration::from_mins;
+    for (last, snapshots, age, measured) in [
+        (quick, 3, minutes(59), false),
+        (quick, 3, minutes(60), true),
+        (quick, 4, Duration::from_secs(59), false),
+        (quick, 4, minutes(1), true),
+        (quick, 2, minutes(1), true),
+        (slow, 4, minutes(24), false),
+        (slow, 4, minutes(25), true),
+        (given_up, 4, minutes(59), false),
+        (given_up, 4, minutes(60), true),
+    ] {
+        assert_eq!(last.is_outdated(snapshots, age), measured, "{last:?} {snapshots} {age:?}");
+    }
+}

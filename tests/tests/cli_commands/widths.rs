@@ -1,0 +1,106 @@
+//! What fits a terminal: every list and every page at the usual widths, in both languages.
+
+use super::{
+    hub::{Hub, condition},
+    tables::{columns, full},
+    terminal::plain,
+};
+use serde_json::json;
+
+const NARROW: usize = 60;
+const USUAL: usize = 80;
+const BROAD: usize = 140;
+
+const SHOWN: [&str; 20] = [
+    "status",
+    "site list",
+    "site show laoshan-dr",
+    "district list",
+    "app list",
+    "app status approval",
+    "repository list",
+    "repository show main",
+    "backup list",
+    "backup show approval-1",
+    "plan list",
+    "plan show core",
+    "plan check core --steps --graph",
+    "drill list",
+    "drill show core-20261115-0900",
+    "restore list",
+    "restore show approval-1-look",
+    "platform status",
+    "platform gaps",
+    "duty now",
+];
+
+/// A platform with a weak layer whose remedy is a long command, and a roster.
+async fn more(hub: &Hub) {
+    let sites = json!([{"site": "xinxi-dasha", "state": "Ready"}, {"site": "laoshan-dr", "state": "Weak"}]);
+    let gap = json!({"site": "laoshan-dr", "reason": "UpgradeNeedsTicket", "message": "envoy-gateway: 1.6.0 is installed, 1.6.1 is declared", "remedy": "p861 ticket open upgrade envoy-gateway"});
+    let layers: Vec<_> = [("Network", "Ready", json!([])), ("BaseSoftware", "Weak", json!([gap]))]
+        .into_iter()
+        .map(|(layer, state, gaps)| json!({"layer": layer, "state": state, "supportable": 17, "sites": sites, "gaps": gaps}))
+        .collect();
+    let components = json!([{"name": "envoy-gateway", "version": "1.6.1", "sites": [{"site": "laoshan-dr", "installed": "1.6.0", "state": "Weak"}]}]);
+    let weak = condition("Ready", "False", "LayerWeak", "BaseSoftware is weak: p861 platform gaps");
+    let status =
+        json!({"layers": layers, "components": components, "conditions": [weak], "balance": {"running": 2, "supportable": 17, "shortestLayer": "Network"}});
+    hub.put("Platform", hub.district, json!({"network": {"isolation": "Department"}}), status).await;
+    let levels = json!([{"name": "duty", "escalateAfter": "10m", "rotations": [{"name": "always", "people": ["duty-engineer-a"]}]}]);
+    let spec = json!({"timeZone": "Asia/Shanghai", "people": [{"name": "duty-engineer-a"}], "levels": levels});
+    let uncovered =
+        condition("Ready", "False", "Uncovered", "level duty: nobody is on duty from 2026-12-01 08:00 to 2026-12-02 08:00, which is in less than a week");
+    hub.put("DutyRoster", "shifts", spec, json!({"current": [{"level": "duty", "person": "duty-engineer-a"}], "conditions": [uncovered]})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h21_every_list_and_every_page_fits_the_terminal_and_no_name_and_no_command_is_cut() {
+    let hub = full("widths").await;
+    hub.steps().await;
+    more(&hub).await;
+    for words in SHOWN {
+        for language in ["en", "zh"] {
+            let arguments: Vec<&str> = words.split(' ').chain(["--lang", language]).collect();
+            let whole = hub.p861(&arguments).out;
+            for width in [NARROW, USUAL, BROAD] {
+                let said = hub.at_terminal_of(width, &arguments).end();
+                assert!(matches!(said.code, 0 | 4), "{words}: {said:?}");
+                let shown = plain(&said.out);
+                for line in shown.lines() {
+                    let command = ["p861 ", "kubectl "].iter().any(|program| line.trim_start().starts_with(program));
+                    assert!(columns(line).len() <= width || command, "{words} at {width} columns, {language}: {line:?} in\n{shown}");
+                }
+                for command in whole.split("  ").map(str::trim).filter(|cell| cell.starts_with("p861 ")) {
+                    let command = command.lines().next().unwrap_or_default();
+                    assert!(shown.lines().any(|line| line.contains(command)), "{words} at {width} columns, {language}: {command} is cut in\n{shown}");
+                }
+                let first = whole.lines().nth(1).and_then(|row| row.split("  ").next()).filter(|_| words.ends_with(" list"));
+                assert!(first.is_none_or(|name| shown.contains(name)), "{words} at {width} columns, {language}: {first:?} is cut in\n{shown}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h21_who_asks_for_every_column_gets_it_on_one_line_and_others_are_told_how_many_are_missing() {
+    let hub = full("columns").await;
+    let narrow = plain(&hub.at_terminal_of(NARROW, &["backup", "list"]).end().out);
+    assert!(!narrow.contains("ADDED") && narrow.contains("approval-1") && narrow.contains("more columns: --wide"), "{narrow}");
+    let wide = plain(&hub.at_terminal_of(NARROW, &["backup", "list", "--wide"]).end().out);
+    assert_eq!(wide, hub.p861(&["backup", "list", "-o", "wide"]).out, "--wide is -o wide, whatever the terminal");
+    assert!(wide.contains("ADDED") && wide.contains("SNAPSHOT") && !wide.contains("more column"), "{wide}");
+    let both = hub.p861(&["backup", "list", "--wide", "-o", "json"]);
+    assert_eq!(both.code, 2, "{both:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h16_a_column_that_says_nothing_of_any_object_is_shown_only_with_wide() {
+    let hub = full("silent").await;
+    for (words, column) in [("site list", "AGENT"), ("repository list", "ESCROW")] {
+        let arguments: Vec<&str> = words.split(' ').collect();
+        assert!(!hub.p861(&arguments).out.contains(column), "{words}");
+        assert!(hub.p861(&[&arguments[..], &["--wide"]].concat()).out.contains(column), "{words} --wide");
+    }
+    assert!(hub.p861(&["plan", "list"]).out.contains("EPOCH"), "a column that says something is shown");
+}
