@@ -65,13 +65,14 @@ async fn item_names(hub: &Hub, language: Language) -> BTreeMap<String, String> {
 pub fn summary(status: &PlatformStatus, language: Language) -> String {
     let balance = status.balance.clone().unwrap_or_default();
     let excess: Vec<String> =
-        balance.excess_layers.iter().map(|layer| format!("{} ({})", text::layer(*layer).pick(language), carries(status, *layer))).collect();
+        balance.excess_layers.iter().map(|layer| format!("{} ({})", text::layer(*layer).pick(language), carries(status, *layer).pick(language))).collect();
     let shortest = balance.shortest_layer.map(|layer| text::layer(layer).pick(language));
     text::platform_summary(balance.running, balance.supportable, shortest, &excess).pick(language).to_owned()
 }
 
-fn carries(status: &PlatformStatus, layer: Layer) -> String {
-    status.layers.iter().find(|one| one.layer == layer).and_then(|one| one.supportable).map_or_else(|| "-".to_owned(), |number| number.to_string())
+fn carries(status: &PlatformStatus, layer: Layer) -> Bilingual {
+    let number = status.layers.iter().find(|one| one.layer == layer).and_then(|one| one.supportable);
+    number.map_or_else(|| Bilingual::same("-"), text::applications)
 }
 
 fn state(state: State, language: Language) -> Line {
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn one_line_says_what_is_carried_and_which_plank_is_short() {
-        assert_eq!(summary(&status(), Language::En), "12 applications run, 17 supportable; weakest layer Storage; oversized: Network (62)");
-        assert_eq!(summary(&status(), Language::Zh), "运行 12 个应用，可支撑 17 个；短板：存储；一枝独秀：网络（62）");
+        assert_eq!(summary(&status(), Language::En), "12 applications run, 17 supportable; weakest layer Storage; oversized: Network (62 applications)");
+        assert_eq!(summary(&status(), Language::Zh), "运行 12 个应用，可支撑 17 个；短板：存储；一枝独秀：网络（62 个应用）");
     }
 }

@@ -147,6 +147,7 @@ impl Line {
 
     /// Adds one of another line's characters.
     pub(super) fn push(&mut self, c: char, tone: Tone) {
+        self.row = None;
         match self.spans.last_mut() {
             Some(last) if last.tone == tone => last.text.push(c),
             _ => self.spans.push(Span { text: c.into(), tone }),

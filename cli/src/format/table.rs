@@ -125,7 +125,8 @@ fn of_columns(rows: &[Vec<Line>], kept: &[usize]) -> Vec<Vec<Line>> {
 /// The width of each column. Cells wider than `longest` push only their own row.
 fn widths(rows: &[Vec<Line>], longest: usize) -> Vec<usize> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widest = |column| rows.iter().filter_map(|row: &Vec<Line>| row.get(column)).map(Line::width).filter(|width| *width <= longest).max().unwrap_or(0);
+    let widest =
+        |column: usize| rows.iter().filter_map(|row: &Vec<Line>| row.get(column)).map(Line::width).filter(|width| *width <= longest).max().unwrap_or(0);
     (0..columns).map(widest).collect()
 }
 

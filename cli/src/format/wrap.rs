@@ -82,8 +82,7 @@ pub(super) fn wrapped(line: &Line, columns: usize, hang: usize) -> Vec<Line> {
     for piece in pieces(line) {
         let width = piece.width();
         if !is_empty && used + piece.blanks.len() + width > columns {
-            lines.push(std::mem::take(&mut current));
-            current = Line::new().pad(hang, 0);
+            lines.push(std::mem::replace(&mut current, Line::new().pad(hang, 0)));
             used = hang + width;
         } else {
             used += piece.blanks.len() + width;

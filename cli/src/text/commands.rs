@@ -187,6 +187,11 @@ pub fn platform_summary(running: i64, supportable: Option<i64>, shortest: Option
     both(en, zh)
 }
 
+/// `62 applications`.
+pub fn applications(number: i64) -> Bilingual {
+    both(many_of(number, "application"), format!("{number} 个应用"))
+}
+
 /// A layer far above the shortest.
 pub fn lopsided(shortest: &str) -> Bilingual {
     both(format!("oversized: more than 3 × {shortest}"), format!("一枝独秀：超过{shortest}的 3 倍"))
