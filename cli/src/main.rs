@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod completing;
 mod discover;
 mod error;
 mod exit;
@@ -42,6 +43,9 @@ fn unparsed(error: &clap::Error, words: &[OsString], language: Language, plugin:
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(status) = completing::answer(&arguments) {
+        return status.into();
+    }
     let plugin = args::is_plugin(arguments.first());
     // Help and usage errors are printed before anything is parsed, so the language is looked for first.
     let language = Language::choose(args::language_in(&arguments), |name| std::env::var(name).ok());

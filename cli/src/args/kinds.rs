@@ -1,5 +1,6 @@
 //! Kinds of objects, as people type them.
 
+use crate::text::{Bilingual, perhaps};
 use p861_crds::protection::restore::ResourceSelector;
 
 /// Kinds that every cluster has in its namespaces: API group, kind, plural, and what kubectl calls it for short.
@@ -47,8 +48,17 @@ pub fn kind(text: &str) -> Result<ResourceSelector, String> {
     }
     match group {
         Some(group) if !group.is_empty() && word.starts_with(|first: char| first.is_ascii_uppercase()) => Ok(selector(group, word)),
-        _ => Err("write a kind of the cluster, for example ConfigMap, or KIND.GROUP as in the manifests, for example Widget.demo.example".into()),
+        _ => {
+            let meant = kind_that_looks_like(text);
+            Err(format!("{text} is no kind{}; write a kind of the cluster, for example ConfigMap, or KIND.GROUP as in the manifests, for example Widget.demo.example", meant.en))
+        }
     }
+}
+
+/// The cluster's own kind that was perhaps meant.
+pub fn kind_that_looks_like(text: &str) -> Bilingual {
+    let word = text.split(['.', '/']).next().unwrap_or_default();
+    perhaps(word, KNOWN.iter().map(|(_, kind, ..)| *kind))
 }
 
 /// A kind, or one of its objects: `ConfigMap/settings`.
@@ -99,6 +109,12 @@ mod tests {
         ] {
             assert_eq!(resource(text).ok().map(|selector| typed(&selector)).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn fault_h22_a_mistyped_kind_is_answered_with_the_one_that_looks_like_it() {
+        assert!(kind("Confgmap").is_err_and(|why| why.starts_with("Confgmap is no kind, perhaps ConfigMap; write ")));
+        assert!(kind("Widget").is_err_and(|why| why.starts_with("Widget is no kind; write ")));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub enum TicketCommand {
     /// Report the work as done; verification follows
     Done(TicketAct),
     /// Roll back a change
-    Rollback(TicketAct),
+    Rollback(TicketActWithReason),
     /// Resolve a ticket
     Resolve(TicketResolve),
     /// Suspend a ticket: pauses the Resolve deadline
@@ -59,7 +59,7 @@ pub enum TicketCommand {
     /// Reopen a ticket
     Reopen(TicketAct),
     /// Cancel a ticket
-    Cancel(TicketAct),
+    Cancel(TicketActWithReason),
 }
 
 /// `p861 duty …`
@@ -84,10 +84,10 @@ pub struct TicketOpen {
     /// After upgrade: the component of the Platform to upgrade to its declared version
     pub component: Option<String>,
     /// Impact
-    #[arg(long, value_enum, default_value = "medium", value_name = "GRADE")]
+    #[arg(long, value_enum, default_value = "Medium", value_name = "GRADE")]
     pub impact: GradeWord,
     /// Urgency
-    #[arg(long, value_enum, default_value = "medium", value_name = "GRADE")]
+    #[arg(long, value_enum, default_value = "Medium", value_name = "GRADE")]
     pub urgency: GradeWord,
     /// Affected application; may be repeated
     #[arg(long = "app", value_name = "APPLICATION")]
@@ -95,7 +95,7 @@ pub struct TicketOpen {
     /// Affected site; may be repeated
     #[arg(long = "site", value_name = "SITE")]
     pub sites: Vec<String>,
-    /// Open a change of this class instead of an incident
+    /// Open a change instead of an incident: approved once by a template, on its own, or without a window
     #[arg(long, value_enum, value_name = "CLASS")]
     pub change: Option<ClassWord>,
     /// Open a Standard change that follows this template; what the template states is filled in
@@ -160,6 +160,16 @@ pub struct TicketAct {
     pub reason: Option<String>,
 }
 
+/// An action on a ticket that nobody takes without saying why.
+#[derive(Clone, Debug, Args)]
+pub struct TicketActWithReason {
+    /// The ticket
+    pub name: String,
+    /// Reason, recorded in the ticket; required, asked for at a terminal
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
 /// `p861 ticket assign`
 #[derive(Clone, Debug, Args)]
 pub struct TicketAssign {
@@ -199,7 +209,7 @@ pub struct TicketResolve {
     /// The ticket
     pub name: String,
     /// Resolution
-    #[arg(long = "as", value_enum, default_value = "done", value_name = "RESOLUTION")]
+    #[arg(long, value_enum, default_value = "Done", value_name = "RESOLUTION")]
     pub resolution: ResolutionWord,
     /// Reason, recorded in the ticket
     #[arg(long, value_name = "TEXT")]
@@ -245,10 +255,13 @@ pub struct DutyAct {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GradeWord {
     /// High
+    #[value(name = "High")]
     High,
     /// Medium
+    #[value(name = "Medium")]
     Medium,
     /// Low
+    #[value(name = "Low")]
     Low,
 }
 
@@ -266,10 +279,13 @@ impl From<GradeWord> for Grade {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ClassWord {
     /// Pre-approved
+    #[value(name = "Standard")]
     Standard,
     /// Approved individually
+    #[value(name = "Normal")]
     Normal,
     /// Needs no maintenance window
+    #[value(name = "Emergency")]
     Emergency,
 }
 
@@ -287,10 +303,13 @@ impl From<ClassWord> for ChangeClass {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ResolutionWord {
     /// Done
+    #[value(name = "Done")]
     Done,
     /// Duplicate of another ticket
+    #[value(name = "Duplicate")]
     Duplicate,
     /// Not reproducible
+    #[value(name = "NotReproducible")]
     NotReproducible,
 }
 

@@ -1,11 +1,12 @@
 //! Arguments of the command line. The English help is here; `text::help` has the Chinese one, keyed by the English text.
 
+mod folding;
 mod kinds;
 mod maintenance;
 mod nouns;
 mod runs;
 
-pub use kinds::{kind, resource, typed as typed_kind};
+pub use kinds::{kind, kind_that_looks_like, resource, typed as typed_kind};
 pub use maintenance::*;
 pub use nouns::*;
 pub use runs::*;
@@ -15,12 +16,15 @@ use crate::{
     text::{self, Language},
 };
 use clap::{
-    Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
-    builder::{PossibleValuesParser, TypedValueParser},
+    Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
 };
 use jiff::SignedDuration;
 use p861_crds::Reason;
-use std::{ffi::OsString, path::PathBuf};
+use std::{any::TypeId, ffi::OsString, path::PathBuf};
+
+/// The namespace of the operator, unless it is said otherwise.
+const OPERATOR_NAMESPACE: &str = "p861-system";
 
 /// Disaster recovery for the 861 platforms of a city: proven backups, measured drills
 #[derive(Clone, Debug, Parser)]
@@ -45,7 +49,7 @@ pub struct Global {
     /// Namespace of the district on the hub
     #[arg(short, long, global = true, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// Output format
+    /// Output format: a table, one with more columns, the objects as JSON or YAML, their names; html for reports only
     #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORM")]
     pub output: Output,
     /// Print every column of a table, each row on one line: the same as -o wide
@@ -66,8 +70,14 @@ pub struct Global {
     /// Kubeconfig file; default: KUBECONFIG, then ~/.kube/config
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// User to act as; the hub must allow you to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub as_user: Option<String>,
+    /// Group to act as, together with --as; may be repeated
+    #[arg(long, global = true, value_name = "GROUP")]
+    pub as_group: Vec<String>,
     /// Namespace of the operator on the hub
-    #[arg(long, global = true, value_name = "NAMESPACE", default_value = "p861-system", hide = true)]
+    #[arg(long, global = true, value_name = "NAMESPACE", default_value = OPERATOR_NAMESPACE, hide = true)]
     pub operator_namespace: String,
 }
 
@@ -161,14 +171,35 @@ fn reasons() -> impl TypedValueParser<Value = Reason> {
 
 /// The whole command, in a language. `plugin` if it was called by kubectl.
 pub fn command(language: Language, plugin: bool) -> clap::Command {
-    let command = Cli::command();
+    let command = grammar();
     let command = if plugin { command.name("kubectl-p861").bin_name("kubectl p861") } else { command };
-    text::translate(command, language)
+    text::with_examples(text::translate(command, language), language, program(plugin))
+}
+
+/// The command without what people read of it.
+fn grammar() -> clap::Command {
+    each_argument(Cli::command(), refuse_empty_text)
+}
+
+/// What the reader types for this program.
+fn program(plugin: bool) -> &'static str {
+    if plugin { "kubectl p861" } else { "p861" }
+}
+
+/// An empty text is the name of nothing: it comes from a shell variable that was not set.
+fn refuse_empty_text(argument: Arg) -> Arg {
+    let is_text = argument.get_action().takes_values() && argument.get_value_parser().type_id() == TypeId::of::<String>();
+    if is_text { argument.value_parser(NonEmptyStringValueParser::new()) } else { argument }
+}
+
+/// Changes each argument of a command and of those under it.
+fn each_argument(command: clap::Command, change: fn(Arg) -> Arg) -> clap::Command {
+    command.mut_args(change).mut_subcommands(|inner| each_argument(inner, change))
 }
 
 /// Parses the command line. The error is clap's: a usage error, or the requested help.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, language: Language, plugin: bool) -> Result<Cli, clap::Error> {
-    let matches = command(language, plugin).try_get_matches_from(arguments)?;
+    let matches = folding::fold(command(language, plugin), language, program(plugin)).try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
 }
 
@@ -180,13 +211,120 @@ pub fn language_in(arguments: &[OsString]) -> Option<Language> {
     clap::ValueEnum::from_str(value, true).ok()
 }
 
+/// The options of every command on a line that is being typed: its end, and what is wrong with it, don't matter.
+pub fn typed_so_far(line: &[OsString]) -> Global {
+    let Ok(matches) = grammar().ignore_errors(true).try_get_matches_from(line) else { return Global::default() };
+    let text = |id: &str| matches.try_get_one::<String>(id).ok().flatten().cloned();
+    Global {
+        district: text("district"),
+        namespace: text("namespace"),
+        context: text("context"),
+        kubeconfig: matches.try_get_one::<PathBuf>("kubeconfig").ok().flatten().cloned(),
+        as_user: text("as_user"),
+        as_group: matches.try_get_many::<String>("as_group").ok().flatten().map(|groups| groups.cloned().collect()).unwrap_or_default(),
+        operator_namespace: text("operator_namespace").unwrap_or_else(|| OPERATOR_NAMESPACE.to_owned()),
+        ..Global::default()
+    }
+}
+
 /// Whether a command that a status or a condition names is one of this program's.
 pub fn understands(line: &str) -> bool {
     let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-    words.first().is_some_and(|word| word == "p861") && parse(words, Language::En, false).is_ok()
+    words.first().is_some_and(|word| word == "p861") && grammar().try_get_matches_from(words).is_ok()
 }
 
 /// Whether the program was called as `kubectl p861`.
 pub fn is_plugin(program: Option<&OsString>) -> bool {
     program.map(std::path::Path::new).and_then(|path| path.file_stem()).is_some_and(|name| name == "kubectl-p861" || name == "kubectl_p861")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+
+    /// Every argument of every command, with the command's path.
+    fn all(command: &Command, path: &str, found: &mut Vec<(String, Arg)>) {
+        let path = format!("{path} {}", command.get_name());
+        found.extend(command.get_arguments().map(|argument| (path.clone(), argument.clone())));
+        command.get_subcommands().for_each(|inner| all(inner, &path, found));
+    }
+
+    #[test]
+    fn fault_h5_no_argument_takes_an_empty_value() {
+        let mut arguments = Vec::new();
+        all(&command(Language::En, false), "", &mut arguments);
+        let (mut seen, mut taken) = (0, Vec::new());
+        for (path, argument) in arguments.iter().filter(|(_, argument)| argument.get_action().takes_values()) {
+            seen += 1;
+            let alone = Command::new("alone").arg(Arg::new("value").value_parser(argument.get_value_parser().clone()));
+            if alone.try_get_matches_from(["alone", ""]).is_ok() {
+                taken.push(format!("{path} {argument}"));
+            }
+        }
+        assert!(seen > 80, "only {seen} arguments");
+        assert!(taken.is_empty(), "an empty value is taken by:\n{}", taken.join("\n"));
+    }
+
+    #[test]
+    fn fault_h17_a_reason_that_is_demanded_is_not_called_optional() {
+        let mut arguments = Vec::new();
+        all(&command(Language::En, false), "", &mut arguments);
+        let reasons: Vec<(String, bool)> = arguments
+            .iter()
+            .filter(|(_, argument)| argument.get_id() == "reason")
+            .map(|(path, argument)| (path.clone(), argument.get_help().is_some_and(|help| help.to_string().contains("required"))))
+            .collect();
+        assert!(reasons.len() > 30, "{reasons:?}");
+        for (path, required) in reasons {
+            // Those that `needed_reason` is called for.
+            let demanded = ["abort", "skip", "rollback", "cancel"].iter().any(|verb| path.ends_with(&format!(" {verb}")));
+            assert_eq!(required, demanded, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_being_typed_says_which_district_is_meant() {
+        let typed = |line: &str| typed_so_far(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in ["p861 -d shinan drill show ", "p861 drill show -d shinan ", "p861 drill show --district=shinan sh", "p861 drill -d shinan run --ty", "p861 -d shinan "] {
+            assert_eq!(typed(line).district.as_deref(), Some("shinan"), "{line}");
+        }
+        let all = typed("p861 --context hub --kubeconfig /k -n a --as li --as-group x ticket approve  --as-group y");
+        assert_eq!((all.context.as_deref(), all.kubeconfig.as_deref(), all.namespace.as_deref()), (Some("hub"), Some(std::path::Path::new("/k")), Some("a")));
+        assert_eq!((all.as_user.as_deref(), all.as_group.len(), all.operator_namespace.as_str()), (Some("li"), 1, "p861-system"));
+    }
+
+    /// The values of an argument that are also those of a field.
+    fn values(path: &[&str], id: &str) -> Vec<String> {
+        let command = command(Language::En, false);
+        let at = path.iter().fold(&command, |at, word| at.find_subcommand(word).expect("a command"));
+        let argument = at.get_arguments().find(|argument| argument.get_id() == id).expect("an argument");
+        argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect()
+    }
+
+    #[test]
+    fn fault_h22_a_value_is_spelled_on_the_command_line_as_in_yaml() {
+        fn yaml<T: serde::Serialize>(values: &[T]) -> Vec<String> {
+            values.iter().map(|value| serde_json::to_value(value).expect("a word").as_str().expect("a word").to_owned()).collect()
+        }
+        use clap::ValueEnum as _;
+        use p861_crds::{
+            maintenance::{ticket::{Grade, Resolution}, window::ChangeClass},
+            protection::restore::ConflictPolicy,
+            recovery::drill::DrillType,
+        };
+        let of = |words: &[&str], id: &str| values(words, id);
+        assert_eq!(of(&["drill", "run"], "kind"), yaml(&DrillKind::value_variants().iter().map(|kind| DrillType::from(*kind)).collect::<Vec<_>>()));
+        let conflicts = Conflict::value_variants().iter().map(|conflict| ConflictPolicy::from(*conflict)).collect::<Vec<_>>();
+        assert_eq!(of(&["restore", "run"], "conflict"), yaml(&conflicts));
+        let grades = yaml(&GradeWord::value_variants().iter().map(|grade| Grade::from(*grade)).collect::<Vec<_>>());
+        assert_eq!((of(&["ticket", "open"], "impact"), of(&["ticket", "open"], "urgency")), (grades.clone(), grades));
+        assert_eq!(of(&["ticket", "open"], "change"), yaml(&ClassWord::value_variants().iter().map(|class| ChangeClass::from(*class)).collect::<Vec<_>>()));
+        let resolutions = ResolutionWord::value_variants().iter().map(|word| Resolution::from(*word)).collect::<Vec<_>>();
+        assert_eq!(of(&["ticket", "resolve"], "resolution"), yaml(&resolutions));
+        for words in [vec!["drill", "run", "core", "--type", "isolated"], vec!["restore", "run", "b", "--conflict", "merge"], vec!["ticket", "open", "t", "--impact", "high"]] {
+            let words = ["p861"].iter().chain(&words).map(OsString::from);
+            assert!(parse(words, Language::En, false).is_err(), "YAML would refuse it, too");
+        }
+    }
 }

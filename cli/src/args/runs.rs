@@ -65,12 +65,12 @@ pub enum RunVerb {
     Pause(Act),
     /// Continue after pause
     Resume(Act),
-    /// Stop the run, undo completed steps, clean up
-    Abort(Act),
+    /// Stop the run, undo what can be undone, clean up; what a restore has written stays
+    Abort(ActWithReason),
     /// Retry a failed step
     Retry(ActOnStep),
     /// Give up a step and continue without it
-    Skip(ActOnStep),
+    Skip(ActOnStepWithReason),
     /// Answer a step's question: yes, or no with --no
     Answer(Answer),
 }
@@ -81,6 +81,28 @@ pub struct Act {
     /// The run
     pub name: String,
     /// Reason, recorded in the journal and the report
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// An action on a run that nobody takes without saying why.
+#[derive(Clone, Debug, Args)]
+pub struct ActWithReason {
+    /// The run
+    pub name: String,
+    /// Reason, recorded in the journal and the report; required, asked for at a terminal
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// An action on a step that nobody takes without saying why.
+#[derive(Clone, Debug, Args)]
+pub struct ActOnStepWithReason {
+    /// The run
+    pub name: String,
+    /// The step; optional if there is only one candidate
+    pub step: Option<String>,
+    /// Reason, recorded in the journal and the report; required, asked for at a terminal
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
@@ -154,8 +176,8 @@ impl From<DrillKind> for DrillType {
 pub struct DrillRun {
     /// The plan
     pub plan: String,
-    /// Type of the drill
-    #[arg(long = "type", value_enum, default_value = "Isolated", ignore_case = true, value_name = "TYPE")]
+    /// Type of the drill: recover an isolated copy, or only compile, check and predict at the table
+    #[arg(long = "type", value_enum, default_value = "Isolated", value_name = "TYPE")]
     pub kind: DrillKind,
     /// Target site; default: the plan's standby
     #[arg(long, value_name = "SITE")]
@@ -252,12 +274,12 @@ pub struct RestoreWhat {
     pub resource: Vec<ResourceSelector>,
     /// Put the files under this path of their volume, beside the existing files
     #[arg(long, value_name = "PATH", requires = "files", value_parser = absolute)]
-    pub prefix: Option<String>,
+    pub prefix: Option<AbsolutePath>,
     /// Keep files that are not in the backup; otherwise they are removed from each volume that is restored as a whole
     #[arg(long)]
     pub keep_extra_files: bool,
-    /// What to do with existing objects that differ
-    #[arg(long, value_enum, default_value = "Refuse", ignore_case = true, value_name = "POLICY")]
+    /// Existing objects that differ: refuse the restore, skip them, merge the backup into them, or replace them
+    #[arg(long, value_enum, default_value = "Refuse", value_name = "POLICY")]
     pub conflict: Conflict,
 }
 
@@ -273,12 +295,16 @@ fn files(text: &str) -> Result<FileSelection, String> {
     match path {
         _ if claim.is_empty() => Err("write CLAIM or CLAIM:/PATH, for example site-files:/news/2026".into()),
         None => Ok(FileSelection { claim: claim.to_owned(), paths: Vec::new() }),
-        Some(path) => Ok(FileSelection { claim: claim.to_owned(), paths: vec![absolute(path)?] }),
+        Some(path) => Ok(FileSelection { claim: claim.to_owned(), paths: vec![absolute(path)?.0] }),
     }
 }
 
-fn absolute(text: &str) -> Result<String, String> {
-    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("write a path that begins with /, for example /news/2026".into()) }
+/// A path of a volume, from its root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AbsolutePath(pub String);
+
+fn absolute(text: &str) -> Result<AbsolutePath, String> {
+    if text.starts_with('/') { Ok(AbsolutePath(text.to_owned())) } else { Err("write a path that begins with /, for example /news/2026".into()) }
 }
 
 impl RestoreWhat {

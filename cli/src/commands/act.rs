@@ -3,7 +3,7 @@
 
 use super::Context;
 use crate::{
-    args::{Act, ActOnStep, RunVerb},
+    args::{Act, ActOnStep, ActOnStepWithReason, ActWithReason, RunVerb},
     error::{Failure, Result},
     exit::ExitStatus,
     hub::{Hub, Kind, Seen, append_action, follow},
@@ -33,9 +33,11 @@ pub async fn perform<K: Watched>(context: &Context<'_>, verb: &RunVerb) -> Resul
         RunVerb::Watch(name) => watch::<K>(&context.hub, context.printer, context.global, &name.name).await,
         RunVerb::Pause(act) => on_run::<K>(context, act, ActionKind::Pause).await,
         RunVerb::Resume(act) => on_run::<K>(context, act, ActionKind::Resume).await,
-        RunVerb::Abort(act) => on_run::<K>(context, act, ActionKind::Abort).await,
+        RunVerb::Abort(ActWithReason { name, reason }) => on_run::<K>(context, &Act { name: name.clone(), reason: reason.clone() }, ActionKind::Abort).await,
         RunVerb::Retry(act) => on_step::<K>(context, act, ActionKind::Retry).await,
-        RunVerb::Skip(act) => on_step::<K>(context, act, ActionKind::Skip).await,
+        RunVerb::Skip(ActOnStepWithReason { name, step, reason }) => {
+            on_step::<K>(context, &ActOnStep { name: name.clone(), step: step.clone(), reason: reason.clone() }, ActionKind::Skip).await
+        }
         RunVerb::Answer(answer) => {
             let act = ActOnStep { name: answer.name.clone(), step: answer.step.clone(), reason: answer.reason.clone() };
             let run = open::<K>(context, &act.name).await?;

@@ -27,7 +27,7 @@ pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<Exit
         AppCommand::Discover(what) => discover(context, what).await,
         AppCommand::List => {
             let applications = hub.list_here::<Application>("").await?;
-            print_list(printer, &applications, &text::no_applications(&hub.namespace), |list| {
+            print_list(printer, &applications, &text::no_applications(&hub.namespace, hub.place()), |list| {
                 table(list, printer.output == Output::Wide, &hub.clock, printer.language)
             })
         }
@@ -108,7 +108,7 @@ async fn discover(context: &Context<'_>, what: &Discover) -> Result<ExitStatus> 
             let account = if site.spec.access.in_cluster.is_some() { SiteAccount::Own } else { SiteAccount::OfHub(name) };
             (site_client(hub, &site).await?, account)
         }
-        (file, context_name, _) => (connect_site(file.as_deref().or(context.global.kubeconfig.as_deref()), context_name.as_deref()).await?, SiteAccount::Own),
+        (file, context_name, _) => (connect_site(context.global, file.as_deref(), context_name.as_deref()).await?, SiteAccount::Own),
     };
     let site = what.site.as_deref().or(what.site_context.as_deref()).unwrap_or("?");
     let found = discover::look(&client, namespace).await.map_err(|error| explain_at_site(&error, &address, &text::to_look_into(namespace, site), account))?;

@@ -80,7 +80,7 @@ async fn list(context: &Context<'_>, what: &BackupList) -> Result<ExitStatus> {
     }
     let count = backups.items.len();
     let alone = what.application.is_some();
-    print_list(printer, &backups, &text::no_backups(&hub.namespace, what.application.as_deref()), |backups| {
+    print_list(printer, &backups, &text::no_backups(&hub.namespace, what.application.as_deref(), hub.place()), |backups| {
         table(backups, alone, printer.output == Output::Wide, &hub.clock, printer.language)
     })?;
     if !printer.structured() && count < all {

@@ -1,11 +1,16 @@
 //! `p861 completions SHELL`
 
-use crate::{args, exit::ExitStatus, printer::Printer};
+use crate::{
+    completing,
+    error::{Failure, Result},
+    exit::ExitStatus,
+    printer::Printer,
+    text,
+};
 
-/// Prints the completion script.
-pub fn print(shell: clap_complete::Shell, printer: &Printer) -> ExitStatus {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut args::command(printer.language, false), "p861", &mut script);
+/// Prints the script that makes a shell complete commands, options and names.
+pub fn print(shell: clap_complete::Shell, printer: &Printer) -> Result<ExitStatus> {
+    let script = completing::script(shell).map_err(|error| Failure::unexpected(text::unwritable(&error.to_string())))?;
     printer.raw(&String::from_utf8_lossy(&script));
-    ExitStatus::Good
+    Ok(ExitStatus::Good)
 }

@@ -52,7 +52,7 @@ pub struct Context<'a> {
 /// Runs the command.
 pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
     match &cli.command {
-        Command::Completions { shell } => return Ok(completions::print(*shell, printer)),
+        Command::Completions { shell } => return completions::print(*shell, printer),
         Command::Man { folder } => return man::write(folder, printer),
         Command::Reference => return Ok(reference::print(printer)),
         _ => {}

@@ -38,6 +38,9 @@ pub fn print(printer: &Printer) -> ExitStatus {
     for noun in visible(&root) {
         let _ = writeln!(page, "\n## p861 {}\n\n{}.", noun.get_name(), about(noun));
         page.push_str(&own_arguments(noun));
+        if !noun.has_subcommands() {
+            page.push_str(&examples(noun));
+        }
         for verb in visible(noun) {
             let _ = write!(
                 page,
@@ -47,6 +50,7 @@ pub fn print(printer: &Printer) -> ExitStatus {
                 usage(verb)
             );
             page.push_str(&own_arguments(verb));
+            page.push_str(&examples(verb));
         }
     }
     printer.raw(&page);
@@ -77,6 +81,13 @@ fn own_arguments(command: &Command) -> String {
         .filter(|argument| !is_general(argument) && !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version"))
         .collect();
     if own.is_empty() { String::new() } else { format!("\n{}", table(&own)) }
+}
+
+/// The examples of a command, as its help prints them.
+fn examples(command: &Command) -> String {
+    let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().skip(1).map(str::trim_start).collect();
+    if lines.is_empty() { String::new() } else { format!("\n```sh\n{}\n```\n", lines.join("\n")) }
 }
 
 fn table(arguments: &[&Arg]) -> String {

@@ -42,7 +42,7 @@ pub async fn perform(context: &Context<'_>, command: &RestoreCommand) -> Result<
         RestoreCommand::List => {
             let mut restores = hub.list_here::<Restore>("").await?;
             restores.sort_by_key(|restore| (std::cmp::Reverse(restore.metadata.creation_timestamp.as_ref().map(|time| time.0)), restore.name_any()));
-            print_list(printer, &restores, &text::no_restores(&hub.namespace), |restores| {
+            print_list(printer, &restores, &text::no_restores(&hub.namespace, hub.place()), |restores| {
                 table(restores, printer.output == Output::Wide, &hub.clock, printer.language)
             })
         }
@@ -59,7 +59,7 @@ fn spec(what: &RestoreWhat, mode: RestoreMode) -> RestoreSpec {
         target: RestoreTarget {
             site_ref: what.site.clone().map(ObjectReference::new),
             namespace_mappings: what.map.clone(),
-            path_prefix: what.prefix.clone(),
+            path_prefix: what.prefix.as_ref().map(|path| path.0.clone()),
             keep_extra_files: what.keep_extra_files,
             ..RestoreTarget::default()
         },

@@ -2,13 +2,14 @@
 
 use super::{Hub, explain};
 use crate::{
+    args::Global,
     error::{Failure, Result},
     text,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use p861_core::platform::kubeconfig::{self, KubeconfigFault};
 use p861_crds::Site;
@@ -27,8 +28,29 @@ fn bounded(mut config: Config) -> Config {
 }
 
 async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config> {
+    let named = context.filter(|name| kubeconfig.contexts.iter().all(|known| known.name != *name));
+    if let Some(name) = named {
+        let names: Vec<String> = kubeconfig.contexts.into_iter().map(|known| known.name).collect();
+        return Err(Failure::usage(text::no_such_context(name, &names)));
+    }
     let options = KubeConfigOptions { context: context.map(ToOwned::to_owned), ..Default::default() };
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map(bounded).map_err(|error| Failure::usage(text::bad_kubeconfig(&told(&error))))
+}
+
+/// Acts as whom `--as` and `--as-group` name, or else as whom the kubeconfig does. As kubectl has it: a group is acted as by a user only.
+fn acting_as(mut config: Config, global: &Global) -> Result<Config> {
+    match &global.as_user {
+        Some(user) => {
+            config.auth_info.impersonate = Some(user.clone());
+            // Those of the kubeconfig are its own user's, not this one's.
+            config.auth_info.impersonate_groups = (!global.as_group.is_empty()).then(|| global.as_group.clone());
+            config.auth_info.impersonate_uid = None;
+            config.auth_info.impersonate_user_extra = None;
+        }
+        None if !global.as_group.is_empty() => return Err(Failure::usage(text::groups_without_user())),
+        None => {}
+    }
+    Ok(config)
 }
 
 /// Error of a kubeconfig. A YAML error quotes the surrounding lines, which may contain a token: report only the position.
@@ -57,7 +79,20 @@ fn address(url: &http::Uri) -> String {
 }
 
 /// A client by the person's kubeconfig: `--kubeconfig`, else `KUBECONFIG`, else `~/.kube/config`, else the pod's own account.
-pub async fn connect(file: Option<&Path>, context: Option<&str>) -> Result<(Client, String, String)> {
+pub async fn connect(global: &Global) -> Result<(Client, String, String)> {
+    client_of(acting_as(config(global.kubeconfig.as_deref(), global.context.as_deref()).await?, global)?)
+}
+
+/// The same for a person who is typing: a program that gets credentials must not ask for any.
+pub async fn connect_quietly(global: &Global) -> Result<(Client, String, String)> {
+    let mut config = acting_as(config(global.kubeconfig.as_deref(), global.context.as_deref()).await?, global)?;
+    if let Some(exec) = &mut config.auth_info.exec {
+        exec.interactive_mode = Some(ExecInteractiveMode::Never);
+    }
+    client_of(config)
+}
+
+async fn config(file: Option<&Path>, context: Option<&str>) -> Result<Config> {
     let config = match file {
         Some(file) => from_kubeconfig(read(file)?, context).await?,
         None => match Kubeconfig::read() {
@@ -71,7 +106,13 @@ pub async fn connect(file: Option<&Path>, context: Option<&str>) -> Result<(Clie
             },
         },
     };
-    client_of(config)
+    Ok(config)
+}
+
+/// The contexts of the person's kubeconfig, for completions. None if it can't be read.
+pub fn contexts(file: Option<&Path>) -> Vec<String> {
+    let kubeconfig = file.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+    kubeconfig.map(|kubeconfig| kubeconfig.contexts.into_iter().map(|context| context.name).collect()).unwrap_or_default()
 }
 
 fn read(file: &Path) -> Result<Kubeconfig> {
@@ -114,9 +155,10 @@ async fn inert_config(bytes: &[u8], context: Option<&str>) -> std::result::Resul
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(|_| unreadable())
 }
 
-/// A client of a site by the person's own kubeconfig.
-pub async fn connect_site(file: Option<&Path>, context: Option<&str>) -> Result<(Client, String)> {
-    connect(file, context).await.map(|(client, address, _)| (client, address))
+/// A client of a site by the person's own kubeconfig, as the same person as on the hub.
+pub async fn connect_site(global: &Global, file: Option<&Path>, context: Option<&str>) -> Result<(Client, String)> {
+    let config = acting_as(config(file.or(global.kubeconfig.as_deref()), context).await?, global)?;
+    client_of(config).map(|(client, address, _)| (client, address))
 }
 
 #[cfg(test)]
@@ -154,6 +196,30 @@ mod tests {
         assert!(!mark.exists(), "nothing ran");
         let config = inert_config(of_site("token: abc").as_bytes(), None).await.expect("a token is data");
         assert!(config.auth_info.exec.is_none() && config.auth_info.token.is_some());
+    }
+
+    #[tokio::test]
+    async fn fault_h25_whom_one_acts_as_goes_with_every_request() {
+        let kubeconfig = |user: &str| Kubeconfig::from_yaml(&of_site(user)).expect("a kubeconfig");
+        let acting = async |user: &str, global: &Global| acting_as(from_kubeconfig(kubeconfig(user), None).await.expect("a configuration"), global);
+        let global = Global { as_user: Some("shift-leader-a".into()), as_group: vec!["shinan-shift-leaders".into(), "staff".into()], ..Global::default() };
+        let config = acting("token: abc, as: li, as-groups: [city]", &global).await.expect("a configuration");
+        assert_eq!(config.auth_info.impersonate.as_deref(), Some("shift-leader-a"));
+        assert_eq!(config.auth_info.impersonate_groups.as_deref(), Some(["shinan-shift-leaders".to_owned(), "staff".to_owned()].as_slice()));
+        let alone = acting("token: abc, as: li, as-groups: [city]", &Global { as_group: Vec::new(), ..global.clone() }).await.expect("a configuration");
+        assert_eq!((alone.auth_info.impersonate.as_deref(), alone.auth_info.impersonate_groups), (Some("shift-leader-a"), None), "the kubeconfig's groups are li's");
+        let own = acting("token: abc, as: li, as-groups: [city]", &Global::default()).await.expect("a configuration");
+        assert_eq!((own.auth_info.impersonate.as_deref(), own.auth_info.impersonate_groups.map(|groups| groups.len())), (Some("li"), Some(1)));
+        let failure = acting("token: abc", &Global { as_user: None, ..global }).await.expect_err("a group without a user");
+        assert_eq!((failure.exit, failure.text.en.contains("--as USER")), (crate::exit::ExitStatus::Usage, true), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn fault_h22_a_mistyped_context_is_answered_with_the_one_that_looks_like_it() {
+        let mut kubeconfig = Kubeconfig::from_yaml(&of_site("token: abc")).expect("a kubeconfig");
+        kubeconfig.contexts[0].name = "laoshan-dr".into();
+        let failure = from_kubeconfig(kubeconfig, Some("laoshan-rd")).await.expect_err("there is none");
+        assert_eq!((failure.exit, failure.text.en.as_str()), (crate::exit::ExitStatus::Usage, "the kubeconfig has no context laoshan-rd, perhaps laoshan-dr; available: laoshan-dr"));
     }
 
     #[test]

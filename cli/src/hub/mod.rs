@@ -4,13 +4,15 @@ mod connect;
 mod explain;
 mod follow;
 mod lead;
+mod names;
 mod read;
 mod write;
 
-pub use connect::{connect_site, site_client};
+pub use connect::{connect_site, contexts, site_client};
 pub use explain::{SiteAccount, at_site as explain_at_site};
 pub use follow::{Seen, follow};
 pub use lead::{Heartbeat, Leaderless, follow_lead};
+pub use names::names_quietly;
 pub use read::{Kind, Listing, Read, name_of};
 pub use write::{Run, append, append_action, create_run, create_stamped};
 
@@ -53,7 +55,7 @@ pub struct Hub {
 impl Hub {
     /// Connects, and finds the district that is meant: `-d`, `-n`, or the context's namespace.
     pub async fn connect(global: &Global) -> Result<Self> {
-        let (client, address, default_namespace) = connect::connect(global.kubeconfig.as_deref(), global.context.as_deref()).await?;
+        let (client, address, default_namespace) = connect::connect(global).await?;
         let mut hub = Self {
             client,
             address,
@@ -128,8 +130,9 @@ pub fn typed(command: &str, place: &str) -> String {
 /// The options that were typed to come here.
 pub fn place(global: &Global) -> String {
     let kubeconfig = global.kubeconfig.as_ref().map(|file| file.display().to_string());
-    let options = [("--kubeconfig", &kubeconfig), ("--context", &global.context), ("-d", &global.district), ("-n", &global.namespace)];
-    options.iter().filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value.as_ref()?)))).collect()
+    let options = [("--kubeconfig", &kubeconfig), ("--context", &global.context), ("-d", &global.district), ("-n", &global.namespace), ("--as", &global.as_user)];
+    let typed = options.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?)));
+    typed.chain(global.as_group.iter().map(|group| ("--as-group", group))).map(|(option, value)| format!(" {option} {}", quoted(value))).collect()
 }
 
 /// A word as a shell reads it back.
@@ -148,5 +151,13 @@ mod tests {
             Global { district: Some("shinan".into()), context: Some("hub of laoshan".into()), kubeconfig: Some("/home/li/it's".into()), ..Global::default() };
         assert_eq!(place(&global), r" --kubeconfig '/home/li/it'\''s' --context 'hub of laoshan' -d shinan");
         assert_eq!(place(&Global::default()), "", "the kubeconfig's own context needs no option");
+    }
+
+    #[test]
+    fn fault_h25_printed_commands_act_as_the_same_person() {
+        let global = Global { as_user: Some("system:serviceaccount:a:b".into()), as_group: vec!["one".into(), "the other".into()], ..Global::default() };
+        assert_eq!(place(&global), " --as system:serviceaccount:a:b --as-group one --as-group 'the other'");
+        let typed = typed("p861 drill list", &place(&Global { as_group: vec!["one".into()], ..global }));
+        assert!(crate::args::understands(&typed), "{typed}");
     }
 }

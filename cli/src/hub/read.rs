@@ -160,11 +160,14 @@ impl Hub {
             .transpose()
     }
 
-    /// One object; a failure that says how to find its name if it is not there.
+    /// One object; a failure that says which was perhaps meant, and how to find its name, if it is not there.
     pub async fn get<K: Kind>(&self, namespace: Option<&str>, name: &str) -> Result<Read<K>> {
         match self.find(namespace, name).await? {
             Some(found) => Ok(found),
-            None => Err(Failure::refused(text::no_such_object(K::NOUN, name, namespace, &self.lister::<K>(namespace)))),
+            None => {
+                let names = self.known_names(&ApiResource::erase::<K>(&()), namespace).await;
+                Err(Failure::refused(text::no_such_object(K::NOUN, name, namespace, &names, &self.lister::<K>(namespace))))
+            }
         }
     }
 

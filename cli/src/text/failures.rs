@@ -1,6 +1,6 @@
 //! Failures: what happened, to which object, what to type next.
 
-use super::{Bilingual, both, told::object};
+use super::{Bilingual, both, perhaps, told::object};
 use p861_core::platform::kubeconfig::KubeconfigFault;
 use p861_crds::common::{ActionKind, RunPhase};
 
@@ -159,16 +159,33 @@ pub fn unwritable(why: &str) -> Bilingual {
     both(format!("cannot write the output: {why}"), format!("无法写出结果：{why}"))
 }
 
-/// A name that nobody has, and the command that lists the names that there are.
-pub fn no_such_object(noun: &str, name: &str, namespace: Option<&str>, lister: &str) -> Bilingual {
+/// A name that nobody has, which of the `names` that there are was perhaps meant, and the command that lists them.
+pub fn no_such_object(noun: &str, name: &str, namespace: Option<&str>, names: &[String], lister: &str) -> Bilingual {
     let at = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
-    both(format!("there is no {noun} {name}{at}: {lister}"), format!("没有名为 {name} 的{}：{lister}", super::noun(noun).zh))
+    let meant = perhaps(name, names.iter().map(String::as_str));
+    both(format!("there is no {noun} {name}{at}{}: {lister}", meant.en), format!("没有名为 {name} 的{}{}：{lister}", super::noun(noun).zh, meant.zh))
+}
+
+/// A context that the kubeconfig lacks.
+pub fn no_such_context(name: &str, names: &[String]) -> Bilingual {
+    let meant = perhaps(name, names.iter().map(String::as_str));
+    let (en, zh) = if names.is_empty() { ("none".to_owned(), "无".to_owned()) } else { (names.join(", "), names.join("、")) };
+    both(
+        format!("the kubeconfig has no context {name}{}; available: {en}", meant.en),
+        format!("kubeconfig 中没有上下文 {name}{}；现有：{zh}", meant.zh),
+    )
+}
+
+/// `--as-group` without `--as`.
+pub fn groups_without_user() -> Bilingual {
+    both("--as-group needs a user that belongs to the group: add --as USER", "--as-group 须与用户合用：请加上 --as 用户")
 }
 
 /// A district that nobody has.
 pub fn no_such_district(name: &str, names: &[String]) -> Bilingual {
     let (en, zh) = known_districts(names);
-    both(format!("there is no district {name}; {en}"), format!("没有区 {name}；{zh}"))
+    let meant = perhaps(name, names.iter().map(String::as_str));
+    both(format!("there is no district {name}{}; {en}", meant.en), format!("没有区 {name}{}；{zh}", meant.zh))
 }
 
 /// Neither `-d` nor `-n` was typed, and the kubeconfig's namespace is no district's.

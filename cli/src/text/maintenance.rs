@@ -12,8 +12,8 @@ use p861_crds::{
 };
 
 /// An empty list.
-pub fn no_tickets(namespace: &str) -> Bilingual {
-    both(format!("There is no open ticket in {namespace}: p861 ticket list --all"), format!("{namespace} 中没有未结束的工单：p861 ticket list --all"))
+pub fn no_tickets(namespace: &str, place: &str) -> Bilingual {
+    both(format!("There is no open ticket in {namespace}: p861 ticket list --all{place}"), format!("{namespace} 中没有未结束的工单：p861 ticket list --all{place}"))
 }
 
 /// No roster.
@@ -82,10 +82,10 @@ pub fn city_templates_hidden(namespace: &str) -> Bilingual {
 }
 
 /// `--change` beside `--template`.
-pub fn template_is_of_standard() -> Bilingual {
+pub fn template_is_of_standard(place: &str) -> Bilingual {
     both(
-        "a Standard change follows a template, and no other does: give --template NAME, or --change normal; p861 template list shows the templates",
-        "标准变更须依据模板，其他变更不用模板：请加 --template 名称，或改用 --change normal；p861 template list 列出模板",
+        format!("a Standard change follows a template, and no other does: give --template NAME, or --change Normal; p861 template list{place} shows the templates"),
+        format!("标准变更须依据模板，其他变更不用模板：请加 --template 名称，或改用 --change Normal；p861 template list{place} 列出模板"),
     )
 }
 
@@ -191,19 +191,19 @@ pub fn ticket_opened(name: &str, show: &str) -> Bilingual {
 }
 
 /// An action was sent and nobody waits.
-pub fn ticket_action_sent(action: TicketActionKind, name: &str) -> Bilingual {
+pub fn ticket_action_sent(action: TicketActionKind, name: &str, place: &str) -> Bilingual {
     both(
-        format!("{action} was requested; the operator will read it: p861 ticket show {name}"),
-        format!("已请求{}：p861 ticket show {name}", ticket_action(action).zh),
+        format!("{action} was requested; the operator will read it: p861 ticket show {name}{place}"),
+        format!("已请求{}：p861 ticket show {name}{place}", ticket_action(action).zh),
     )
 }
 
 /// An action was read and done.
-pub fn ticket_action_done(action: TicketActionKind, name: &str, phase: TicketPhase) -> Bilingual {
+pub fn ticket_action_done(action: TicketActionKind, name: &str, phase: TicketPhase, place: &str) -> Bilingual {
     if action == TicketActionKind::RollBack && phase == TicketPhase::InProgress {
         return both(
-            format!("Ticket {name}: completed steps are being rolled back: p861 ticket show {name}"),
-            format!("工单 {name}：正在回退已做的步骤：p861 ticket show {name}"),
+            format!("Ticket {name}: completed steps are being rolled back: p861 ticket show {name}{place}"),
+            format!("工单 {name}：正在回退已做的步骤：p861 ticket show {name}{place}"),
         );
     }
     both(
@@ -235,8 +235,8 @@ pub fn not_an_origin(from: &str) -> Bilingual {
 /// Options of a change on an incident.
 pub fn only_of_a_change() -> Bilingual {
     both(
-        "--plan, --rollback, --window, --expected, --no-backup and --no-silence are only for changes: add --change normal",
-        "--plan、--rollback、--window、--expected、--no-backup 和 --no-silence 仅用于变更：请加 --change normal",
+        "--plan, --rollback, --window, --expected, --no-backup and --no-silence are only for changes: add --change Normal",
+        "--plan、--rollback、--window、--expected、--no-backup 和 --no-silence 仅用于变更：请加 --change Normal",
     )
 }
 
@@ -247,8 +247,12 @@ pub fn one_title(title: &str, rest: &str) -> Bilingual {
 
 /// The Platform has no such component.
 pub fn no_component(component: &str, known: &[&str]) -> Bilingual {
+    let meant = super::perhaps(component, known.iter().copied());
     let known = if known.is_empty() { "-".to_owned() } else { known.join(", ") };
-    both(format!("the district's Platform declares no component {component}; it declares {known}"), format!("本区平台未声明组件 {component}；已声明：{known}"))
+    both(
+        format!("the district's Platform declares no component {component}{}; it declares {known}", meant.en),
+        format!("本区平台未声明组件 {component}{}；已声明：{known}", meant.zh),
+    )
 }
 
 /// The title of an upgrade.

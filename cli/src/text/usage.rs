@@ -38,7 +38,7 @@ fn what(error: &Error) -> Bilingual {
         }
         ErrorKind::MissingSubcommand => both("a command is missing", "缺少命令"),
         ErrorKind::MissingRequiredArgument => both(format!("{argument} is missing"), format!("缺少 {argument}")),
-        ErrorKind::InvalidValue if given.is_empty() => both(format!("{argument} is given without a value"), format!("{argument} 没有给出值")),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if given.is_empty() => both(format!("{argument} is given without a value"), format!("{argument} 没有给出值")),
         ErrorKind::InvalidValue if is_reason(error) => both(format!("there is no reason {given}"), format!("没有原因 {given}")),
         ErrorKind::InvalidValue => both(format!("{argument}: {given} is not a valid value"), format!("{argument}：{given} 不是可用的值")),
         ErrorKind::ValueValidation => {
@@ -63,6 +63,10 @@ fn in_chinese(argument: &str, given: &str) -> Option<String> {
         ("<CLAIM[:/PATH]>", "文件选择：请写作 site-files 或 site-files:/news/2026"),
         ("<PATH>", "绝对路径：请写作 /news/2026"),
     ];
+    if argument.contains("[KIND]") || argument.contains("<KIND[.GROUP][/NAME]>") {
+        let meant = crate::args::kind_that_looks_like(given).zh;
+        return Some(format!("{given} 不是对象类型{meant}：请写作 ConfigMap，或按清单写作 KIND.GROUP，例如 Widget.demo.example"));
+    }
     form.iter().find(|(name, _)| argument.contains(name)).map(|(_, form)| format!("{given} 不是{form}"))
 }
 

@@ -40,7 +40,7 @@ fn node_of(site: &Site) -> Result<String> {
 fn opened(stage: &Stage, title: &str, more: &[&str]) -> Result<String> {
     stage.open_window()?;
     let place = format!("xinxi-dasha/{}", node_of(stage.primary()?)?);
-    let mut words = vec!["ticket", "open", title, "--change", "normal", "--drain", &place, "--app", "portal", "--window", "any-time", "-o", "name"];
+    let mut words = vec!["ticket", "open", title, "--change", "Normal", "--drain", &place, "--app", "portal", "--window", "any-time", "-o", "name"];
     words.extend(more);
     let said = stage.say_expecting(0, &words)?;
     Ok(said.out.trim().rsplit('/').next().unwrap_or_default().to_owned())

@@ -169,7 +169,7 @@ async fn who_is_on_duty_is_told_once_by_each_channel_and_acknowledges_once_by_a_
     let (hook, got) = receiver().await;
     let mail_port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     duty(&stage, &hook, mail_port).await;
-    let (code, said) = stage.p861(&["ticket", "open", "门户打不开", "--impact", "high", "--urgency", "high", "-o", "name"]);
+    let (code, said) = stage.p861(&["ticket", "open", "门户打不开", "--impact", "High", "--urgency", "High", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
     let name = name_in(&said);
 

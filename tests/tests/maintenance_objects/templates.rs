@@ -79,7 +79,7 @@ async fn fault_e5_a_change_is_standard_only_by_a_template_that_somebody_else_has
     assert!(code == 0 && said.lines().any(|line| line.starts_with("replace-disk") && line.contains("shift-leader-a")), "{said}");
     let (code, said) = stage.p861_as(ENGINEER, &["template", "show", "replace-disk", "--lang", "zh"]);
     assert!(code == 0 && said.contains("变更模板 replace-disk · 更换磁盘") && said.contains("人工作业"), "{said}");
-    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "A disk", "--change", "standard", "--lang", "en"]);
+    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "A disk", "--change", "Standard", "--lang", "en"]);
     assert!(code == 2 && said.contains("give --template NAME"), "{said}");
     let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "--template", "replace-disk", "--plan", "all at once", "--lang", "en"]);
     assert!(code == 3 && said.contains("its plan is another"), "{said}");

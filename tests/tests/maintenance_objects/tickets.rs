@@ -40,7 +40,7 @@ async fn a_window_says_when_it_opens_and_a_freeze_of_the_city_closes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incident_is_opened_taken_noted_and_closed_from_the_command_line() {
     let stage = stage().await;
-    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "门户打不开", "--impact", "high", "--urgency", "high", "-o", "name"]);
+    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "门户打不开", "--impact", "High", "--urgency", "High", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
     let name = name_in(&said);
     let open = stage.wait("it is open", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Open").await;
@@ -113,7 +113,7 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
     let _alone = WINDOWS.lock().await;
     stage.create("MaintenanceWindow", "later", json!({"recurrences": [{"schedule": "0 22 29 2 *", "duration": "6h"}]})).await;
     let (code, said) =
-        stage.p861_as(ENGINEER, &["ticket", "open", "Replace the disk", "--change", "normal", "--plan", "one by one", "--window", "later", "-o", "name"]);
+        stage.p861_as(ENGINEER, &["ticket", "open", "Replace the disk", "--change", "Normal", "--plan", "one by one", "--window", "later", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
     let name = name_in(&said);
     let planned = stage.wait("it is planned", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Planned").await;

@@ -30,7 +30,7 @@ pub async fn list(context: &Context<'_>, what: &DrillList) -> Result<ExitStatus>
         hub.get_here::<RecoveryPlan>(plan).await?;
     }
     drills.sort_by_key(|drill| (std::cmp::Reverse(drill.metadata.creation_timestamp.as_ref().map(|time| time.0)), drill.name_any()));
-    print_list(printer, &drills, &text::no_drills(&hub.namespace, what.plan.as_deref()), |drills| {
+    print_list(printer, &drills, &text::no_drills(&hub.namespace, what.plan.as_deref(), hub.place()), |drills| {
         table(drills, printer.output == Output::Wide, &hub.clock, printer.language)
     })
 }

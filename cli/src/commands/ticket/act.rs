@@ -45,7 +45,7 @@ pub async fn send(context: &Context<'_>, name: &str, mut action: TicketAction) -
     let ticket: MaintenanceTicket = append(hub, name, &action).await?;
     let number = ticket.spec.actions.len();
     if context.global.no_wait {
-        context.printer.remark(&text::ticket_action_sent(kind, name));
+        context.printer.remark(&text::ticket_action_sent(kind, name, hub.place()));
         return Ok(ExitStatus::Good);
     }
     let patience = context.global.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).unwrap_or(READ_WITHIN);
@@ -64,7 +64,7 @@ pub async fn send(context: &Context<'_>, name: &str, mut action: TicketAction) -
                     if let Some(refused) = refused {
                         return Err(Failure::refused(text::ticket_action_refused(kind, name, &refused.why)));
                     }
-                    context.printer.remark(&text::ticket_action_done(kind, name, status.phase.unwrap_or_default()));
+                    context.printer.remark(&text::ticket_action_done(kind, name, status.phase.unwrap_or_default(), hub.place()));
                     return Ok(ExitStatus::Good);
                 }
                 Some(Seen::Unreachable(_)) => {}

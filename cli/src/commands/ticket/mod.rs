@@ -34,7 +34,7 @@ pub async fn perform(context: &Context<'_>, command: &TicketCommand) -> Result<E
                     .raw
                     .retain(|raw| !raw.pointer("/metadata/name").and_then(serde_json::Value::as_str).is_some_and(|name| gone.iter().any(|gone| gone == name)));
             }
-            print_list(printer, &tickets, &text::no_tickets(&hub.namespace), |tickets| {
+            print_list(printer, &tickets, &text::no_tickets(&hub.namespace, hub.place()), |tickets| {
                 show::list(tickets, &hub.clock, printer.output == Output::Wide, printer.language, hub.place())
             })
         }

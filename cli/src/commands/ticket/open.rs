@@ -69,10 +69,10 @@ impl Followed {
 
 async fn followed(context: &Context<'_>, what: &TicketOpen) -> Result<Option<Followed>> {
     let Some(name) = &what.template else {
-        return if what.change == Some(ClassWord::Standard) { Err(Failure::usage(text::template_is_of_standard())) } else { Ok(None) };
+        return if what.change == Some(ClassWord::Standard) { Err(Failure::usage(text::template_is_of_standard(context.hub.place()))) } else { Ok(None) };
     };
     if what.change.is_some_and(|class| class != ClassWord::Standard) {
-        return Err(Failure::usage(text::template_is_of_standard()));
+        return Err(Failure::usage(text::template_is_of_standard(context.hub.place())));
     }
     let found = template::named(context, name).await?.object;
     Ok(Some(Followed { name: name.clone(), spec: found.spec }))
@@ -235,7 +235,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
     if let (Some(followed), Some(change)) = (&followed, &spec.change) {
         let differences = differences(&followed.spec, &spec, change, source.flatten().as_ref());
         if !differences.is_empty() {
-            let normal = format!("--change normal instead of --template {}", followed.name);
+            let normal = format!("--change Normal instead of --template {}", followed.name);
             return Err(Failure::refused(text::outside_template(&followed.name, &differences, &normal)));
         }
     }

@@ -1,0 +1,118 @@
+//! Completions. The script of `p861 completions` has the shell ask this program what may follow, in the variable [`VARIABLE`]. Names of objects come from the hub: within
+//! a second, or none, and without a word, for the person is in the middle of a line.
+
+mod named;
+
+use crate::{args, exit::ExitStatus, hub, text::Language};
+use clap::Command;
+use clap_complete::{
+    CompleteEnv,
+    engine::{ArgValueCompleter, CompletionCandidate},
+    env::Shells,
+};
+use named::Named;
+pub use named::Place;
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+/// Set by the script, to the name of the shell.
+const VARIABLE: &str = "P861_COMPLETE";
+/// What the script calls, from the person's PATH.
+const PROGRAM: &str = "p861";
+/// A person who has pressed Tab waits this long at most.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// Answers the shell, if it is a shell that asks.
+pub fn answer(arguments: &[OsString]) -> Option<ExitStatus> {
+    let line: Vec<OsString> = arguments.iter().skip_while(|argument| *argument != "--").skip(1).cloned().collect();
+    let asked = CompleteEnv::with_factory(|| command(&line)).var(VARIABLE).bin(PROGRAM).completer(PROGRAM);
+    match asked.try_complete(arguments.iter().cloned(), None) {
+        Ok(false) => None,
+        Ok(true) => Some(ExitStatus::Good),
+        // The shell completes nothing then, and prints nothing.
+        Err(_) => Some(ExitStatus::Unexpected),
+    }
+}
+
+/// The script that makes a shell ask.
+///
+/// # Errors
+/// If the shell is none that can be made to.
+pub fn script(shell: clap_complete::Shell) -> io::Result<Vec<u8>> {
+    let shells = Shells::builtins();
+    let completer = shells.completer(&shell.to_string()).ok_or(io::ErrorKind::Unsupported)?;
+    let mut script = Vec::new();
+    completer.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)?;
+    Ok(script)
+}
+
+/// The command, with what completes the names on this line.
+fn command(line: &[OsString]) -> Command {
+    let language = Language::choose(args::language_in(line), |name| std::env::var(name).ok());
+    let typed = Arc::new(args::typed_so_far(line));
+    // Where nothing is typed yet, the options would bury the names.
+    let is_blank = current(line).is_none_or(|word| word.is_empty());
+    let command = with_names(args::command(language, false), &[], &typed);
+    if is_blank { without_options(command) } else { command }
+}
+
+/// The word that is being typed. The shells that don't say which it is send none after it.
+fn current(line: &[OsString]) -> Option<&OsString> {
+    let index = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|index| index.parse::<usize>().ok());
+    index.map_or_else(|| line.last(), |index| line.get(index))
+}
+
+fn with_names(command: Command, path: &[String], typed: &Arc<args::Global>) -> Command {
+    let of_this = path.to_vec();
+    let command = command.mut_args(|argument| match named::of(&of_this, &argument) {
+        Some(named) => {
+            let typed = Arc::clone(typed);
+            argument.add(ArgValueCompleter::new(move |begun: &OsStr| candidates(named, &typed, begun)))
+        }
+        None => argument,
+    });
+    command.mut_subcommands(|inner| {
+        let path: Vec<String> = path.iter().cloned().chain([inner.get_name().to_owned()]).collect();
+        with_names(inner, &path, typed)
+    })
+}
+
+/// What is hidden is completed where nothing else fits.
+fn without_options(command: Command) -> Command {
+    command.mut_args(|argument| if argument.is_positional() { argument } else { argument.hide(true) }).mut_subcommands(without_options)
+}
+
+fn candidates(named: Named, typed: &args::Global, begun: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(begun) = begun.to_str() else { return Vec::new() };
+    let names = within(WITHIN, {
+        let typed = typed.clone();
+        move || named.names(&typed)
+    });
+    names.unwrap_or_default().into_iter().filter(|name| name.starts_with(begun)).map(CompletionCandidate::new).collect()
+}
+
+/// What `ask` answers, if it does in time. It has a thread of its own: a program that the kubeconfig names for credentials blocks, and ends with this process.
+fn within<T: Send + 'static>(time: Duration, ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = mpsc::channel();
+    // The receiver may be gone by then: nobody waits any more.
+    thread::spawn(move || drop(sender.send(ask())));
+    receiver.recv_timeout(time).ok()
+}
+
+impl Named {
+    /// The names that there are; none if they can't be had.
+    fn names(self, typed: &args::Global) -> Vec<String> {
+        if self == Self::Context {
+            return hub::contexts(typed.kubeconfig.as_deref());
+        }
+        // A second call would install the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+        runtime.block_on(hub::names_quietly(typed, &self.resource(), self.place())).unwrap_or_default()
+    }
+}
