@@ -80,6 +80,32 @@ fn no_line_of_help_is_wider_than_a_hundred_columns() {
     }
 }
 
+/// What a command's own page may not repeat.
+const COMMON: [&str; 7] = ["--district", "--namespace <", "--output", "--lang", "--timeout <", "--kubeconfig", "--as-group"];
+
+#[test]
+fn fault_h25_each_help_has_examples_and_says_where_the_options_of_every_command_are() {
+    for (language, head, foot) in [
+        ("en", "\nExamples:\n  # ", "\nOptions of every command, such as -d, -o, --as and --timeout: p861 --help\n"),
+        ("zh", "\n示例：\n  # ", "\n各命令通用选项（-d、-o、--as、--timeout 等）见 p861 --help\n"),
+    ] {
+        let all = p861(&["--lang", language, "--help"]).out;
+        assert!(all.contains(head) && !all.contains(foot), "{all}");
+        for noun in NOUNS {
+            let verbs = verbs(&p861(&[noun, "--lang", "en", "--help"]).out);
+            for words in std::iter::once(vec![noun]).chain(verbs.iter().map(|verb| vec![noun, verb.as_str()])) {
+                let help = p861(&[words.as_slice(), &["--lang", language, "--help"]].concat()).out;
+                assert!(help.contains(head) && help.ends_with(foot), "{words:?}: {help}");
+                // Its examples may use them.
+                let own = help.split(head).next().unwrap_or_default();
+                assert!(COMMON.iter().all(|option| !own.contains(option)), "{words:?}: {help}");
+                assert_eq!(help, p861(&[words.as_slice(), &["--lang", language, "-h"]].concat()).out, "-h and --help are one page");
+            }
+        }
+        assert!(COMMON.iter().all(|option| all.contains(option)), "{all}");
+    }
+}
+
 #[test]
 fn a_noun_without_a_verb_shows_its_verbs_and_is_wrong_usage() {
     let said = p861(&["drill"]);

@@ -1,44 +1,7 @@
-//! What packagers take: completions, manual pages, the plugin's name, the reference.
+//! What packagers take: manual pages, the plugin's name, the reference.
 
 use crate::support::{Folder, command, p861, program, said};
-use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::symlink,
-    path::Path,
-    process::{Command, Stdio},
-};
-
-#[test]
-fn completions_know_every_noun_and_verb() {
-    for (name, words) in [
-        ("bash", vec!["_p861()", "p861__subcmd__drill", "--keep-for", "--district"]),
-        ("zsh", vec!["#compdef p861", "'drill:", "--keep-for", "--district"]),
-        ("fish", vec!["complete -c p861", "drill", "keep-for", "district"]),
-    ] {
-        let said = p861(&["completions", name]);
-        assert_eq!((said.code, said.err.as_str()), (0, ""), "{name}");
-        for word in words {
-            assert!(said.out.contains(word), "{name} has no {word}");
-        }
-    }
-}
-
-#[test]
-fn bash_completes_what_was_begun() {
-    let complete = |words: &str, current: &str| {
-        let script = format!(
-            "{}\nCOMP_WORDS=({words} {current:?}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _p861 p861 {current:?} \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
-            p861(&["completions", "bash"]).out
-        );
-        let mut child = Command::new("bash").args(["--norc", "--noprofile", "-s"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash");
-        child.stdin.take().expect("stdin").write_all(script.as_bytes()).expect("written");
-        String::from_utf8(child.wait_with_output().expect("ended").stdout).expect("UTF-8")
-    };
-    assert_eq!(complete("p861", "dri"), "drill\n");
-    assert_eq!(complete("p861 drill", "wa"), "watch\n");
-    assert_eq!(complete("p861 drill run core --type", "T"), "Tabletop\n");
-}
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 /// Pages that the commands must have.
 fn pages(folder: &Path) -> Vec<String> {

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod chinese;
+mod completing;
 mod errors;
 mod help;
 mod install;

@@ -2,7 +2,7 @@
 
 use crate::{
     Application, Approval, Backup, BackupRepository, ChangeTemplate, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform,
-    PlatformProfile, RecoveryPlan, Restore, Site,
+    PlatformProfile, RecoveryPlan, Restore, Site, forms,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -47,6 +47,7 @@ pub fn documents_as_json() -> Result<Vec<Value>, GenerateError> {
         .map(|crd| {
             let mut value = serde_json::to_value(&crd).map_err(|error| GenerateError { kind: crd.spec.names.kind.clone(), why: error.to_string() })?;
             normalise(&mut value);
+            forms::say(&mut value);
             describe(&mut value);
             if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
                 metadata.insert("annotations".into(), serde_json::json!({"helm.sh/resource-policy": "keep"}));

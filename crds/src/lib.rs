@@ -7,6 +7,7 @@
 
 pub mod common;
 pub mod condition;
+pub mod forms;
 pub mod generate;
 pub mod maintenance;
 pub mod names;

@@ -1,6 +1,9 @@
 //! The reference of all fields, for people, made from the same definitions as the CRDs.
 
-use crate::generate::{GenerateError, documents_as_json};
+use crate::{
+    forms,
+    generate::{GenerateError, documents_as_json},
+};
 use serde_json::{Map, Value};
 
 /// The whole page, in Markdown.
@@ -97,13 +100,17 @@ fn shape(schema: &Value) -> Option<&'static str> {
     }
 }
 
+/// What a text of this form is called.
+fn named(schema: &Value) -> Option<&'static str> {
+    forms::of(schema)?.name
+}
+
 fn type_of(field: &Value) -> String {
     let (_, inner) = inner(field);
     let word = match (inner["type"].as_str(), inner["format"].as_str()) {
         _ if shape(inner).is_some() => shape(inner).unwrap_or_default().to_owned(),
         (Some("string"), Some("date-time")) => "time".to_owned(),
-        (Some("string"), _) if text(&inner["pattern"]).contains("(h|m|s|ms)") => "duration".to_owned(),
-        (Some("string"), _) if text(&inner["pattern"]).contains("Ki|Mi") => "quantity".to_owned(),
+        (Some("string"), _) if named(inner).is_some() => named(inner).unwrap_or_default().to_owned(),
         (Some("string"), _) if inner["enum"].is_array() => items(&inner["enum"]).filter_map(Value::as_str).collect::<Vec<_>>().join(" \\| "),
         (Some(word), _) => word.to_owned(),
         (None, _) => "any".to_owned(),
@@ -141,16 +148,16 @@ fn meaning(field: &Value, required: bool) -> String {
             words.push(format!("{say} {limit}{of}."));
         }
     }
-    let pattern = text(&inner["pattern"]);
-    if !pattern.is_empty() && !pattern.contains("(h|m|s|ms)") && !pattern.contains("Ki|Mi") {
-        words.push(format!("Form `{}`.", pattern.replace('|', "\\|")));
+    if let Some(form) = forms::of(inner).filter(|form| form.name.is_none()) {
+        words.push(format!("{}.", form.words.replacen("write", "Write", 1).replace('|', "\\|")));
     }
     words.join(" ").trim().to_owned()
 }
 
 /// Rules of the schema with their messages, each once.
 fn collect_rules(schema: &Value, path: &str, found: &mut Vec<(String, String)>) {
-    for rule in items(&schema["x-kubernetes-validations"]) {
+    // The form of a text stands in its field's own line.
+    for rule in items(&schema["x-kubernetes-validations"]).filter(|rule| !forms::is_rule(rule)) {
         let entry = (path.to_owned(), text(&rule["message"]).to_owned());
         if !found.contains(&entry) {
             found.push(entry);

@@ -89,7 +89,6 @@ fn unclear(said: &str, kinds: &BTreeMap<String, BTreeSet<String>>) -> Option<&'s
     let field = ["spec", "metadata"].iter().any(|field| said.contains(&format!("is invalid: {field}")) || said.contains(&format!("is invalid: [{field}")));
     let remedies = [
         "supported values: ",
-        "should match '",
         ": Required value",
         "should have at least ",
         "may not be more than ",

@@ -8,7 +8,7 @@ use clap::Command;
 use clap_complete::{
     CompleteEnv,
     engine::{ArgValueCompleter, CompletionCandidate},
-    env::Shells,
+    env::{EnvCompleter as _, Shells},
 };
 use named::Named;
 pub use named::Place;
@@ -48,6 +48,10 @@ pub fn script(shell: clap_complete::Shell) -> io::Result<Vec<u8>> {
     let completer = shells.completer(&shell.to_string()).ok_or(io::ErrorKind::Unsupported)?;
     let mut script = Vec::new();
     completer.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)?;
+    if shell == clap_complete::Shell::Zsh {
+        // Zsh loads a file of its function path when it first completes, and expects it to complete then.
+        script.extend_from_slice(b"if [ \"$funcstack[1]\" = _p861 ]; then _clap_dynamic_completer_p861; fi\n");
+    }
     Ok(script)
 }
 
@@ -107,12 +111,10 @@ fn within<T: Send + 'static>(time: Duration, ask: impl FnOnce() -> T + Send + 's
 impl Named {
     /// The names that there are; none if they can't be had.
     fn names(self, typed: &args::Global) -> Vec<String> {
-        if self == Self::Context {
-            return hub::contexts(typed.kubeconfig.as_deref());
-        }
+        let Some(resource) = self.resource() else { return hub::contexts(typed.kubeconfig.as_deref()) };
         // A second call would install the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-        runtime.block_on(hub::names_quietly(typed, &self.resource(), self.place())).unwrap_or_default()
+        runtime.block_on(hub::names_quietly(typed, &resource, self.place())).unwrap_or_default()
     }
 }

@@ -8,17 +8,29 @@ use kube::{Resource, core::ApiResource};
 pub enum Named {
     /// A context of the kubeconfig.
     Context,
+    /// An application of the district.
     Application,
+    /// A backup.
     Backup,
+    /// A district.
     District,
+    /// A drill.
     Drill,
+    /// A recovery plan.
     Plan,
+    /// A backup repository.
     Repository,
+    /// A restore.
     Restore,
+    /// A duty roster.
     Roster,
+    /// A site.
     Site,
+    /// A template, of the district or of the city.
     Template,
+    /// A ticket.
     Ticket,
+    /// A maintenance window.
     Window,
 }
 
@@ -34,15 +46,16 @@ pub enum Place {
 }
 
 impl Named {
-    /// The kind, as the API server serves it.
-    pub fn resource(self) -> ApiResource {
+    /// The kind, as the API server serves it; none of what is not on the hub.
+    pub fn resource(self) -> Option<ApiResource> {
         fn of<K: Resource<DynamicType = ()>>() -> ApiResource {
             ApiResource::erase::<K>(&())
         }
-        match self {
+        Some(match self {
+            Self::Context => return None,
             Self::Application => of::<p861_crds::Application>(),
             Self::Backup => of::<p861_crds::Backup>(),
-            Self::Context | Self::District => of::<p861_crds::District>(),
+            Self::District => of::<p861_crds::District>(),
             Self::Drill => of::<p861_crds::Drill>(),
             Self::Plan => of::<p861_crds::RecoveryPlan>(),
             Self::Repository => of::<p861_crds::BackupRepository>(),
@@ -52,13 +65,13 @@ impl Named {
             Self::Template => of::<p861_crds::ChangeTemplate>(),
             Self::Ticket => of::<p861_crds::MaintenanceTicket>(),
             Self::Window => of::<p861_crds::MaintenanceWindow>(),
-        }
+        })
     }
 
     /// Where its objects are.
     pub fn place(self) -> Place {
         match self {
-            Self::Context | Self::District | Self::Site => Place::Cluster,
+            Self::District | Self::Site => Place::Cluster,
             Self::Template => Place::DistrictAndCity,
             _ => Place::District,
         }

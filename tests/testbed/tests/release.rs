@@ -110,7 +110,7 @@ fn the_command_line_runs_from_its_archive_also_as_a_plugin_of_kubectl() {
         assert_eq!(say(folder.join(program), &["--version"]), format!("{program} {VERSION}\n"));
     }
     assert!(say(folder.join("kubectl-p861"), &["--help"]).contains("Usage: kubectl p861 "));
-    for (file, word) in [("p861.bash", "complete -F _p861"), ("_p861", "#compdef p861"), ("p861.fish", "complete -c p861")] {
+    for (file, word) in [("p861.bash", "-F _clap_complete_p861 p861"), ("_p861", "#compdef p861"), ("p861.fish", "--command p861")] {
         assert!(read(folder.join("completions").join(file)).contains(word), "{file}");
     }
     let pages = names(&folder.join("man/man1"));

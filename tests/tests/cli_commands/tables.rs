@@ -123,10 +123,10 @@ async fn an_object_that_this_version_cannot_read_hides_no_other() {
 async fn an_empty_list_says_what_to_type_and_is_an_empty_list_for_programs() {
     let hub = Hub::of("empty").await;
     for (words, hint) in [
-        ("app list", "There are no applications in empty: p861 app discover NAMESPACE --site SITE"),
-        ("backup list", "There are no backups in empty: p861 backup now APPLICATION"),
-        ("drill list", "There are no drills in empty: p861 drill run PLAN"),
-        ("restore list", "There are no restores in empty: p861 restore preview BACKUP"),
+        ("app list", "There are no applications in empty: p861 app discover NAMESPACE --site SITE -d empty"),
+        ("backup list", "There are no backups in empty: p861 backup now APPLICATION -d empty"),
+        ("drill list", "There are no drills in empty: p861 drill run PLAN -d empty"),
+        ("restore list", "There are no restores in empty: p861 restore preview BACKUP -d empty"),
         ("plan list", "There are no plans in empty: kubectl apply a RecoveryPlan"),
         ("repository list", "There are no repositories in empty: kubectl apply a BackupRepository"),
     ] {
