@@ -3,7 +3,7 @@
 use crate::support::{Folder, Said, command, p861, program, said};
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
     process::Stdio,
     sync::{Arc, Mutex},
@@ -29,7 +29,9 @@ const LISTS: &[(&str, &[(&str, &str)])] = &[
 
 fn body(path: &str) -> Option<String> {
     if path.ends_with("/districts/shinan") {
-        return Some(r#"{"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": "shinan"}, "spec": {"namespace": "shinan-hub"}}"#.to_owned());
+        return Some(
+            r#"{"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": "shinan"}, "spec": {"namespace": "shinan-hub"}}"#.to_owned(),
+        );
     }
     let (_, names) = LISTS.iter().find(|(of, _)| path.ends_with(of))?;
     let item = |(name, time): &(&str, &str)| format!(r#"{{"metadata": {{"name": "{name}", "creationTimestamp": "{time}"}}}}"#);
@@ -44,7 +46,9 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) {
     asked.lock().expect("the requests").push(head.join("\n"));
     let (status, body) = match body(target.split('?').next().unwrap_or_default()) {
         Some(body) => ("200 OK", body),
-        None => ("404 Not Found", r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "message": "none", "reason": "NotFound"}"#.to_owned()),
+        None => {
+            ("404 Not Found", r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "message": "none", "reason": "NotFound"}"#.to_owned())
+        }
     };
     let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
 }
@@ -90,7 +94,8 @@ fn bash(kubeconfig: &str, line: &str) -> Said {
     );
     let mut bash = command("bash".as_ref(), &["--norc", "--noprofile", "-s"]);
     let path = format!("{}:{}", program().parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
-    let mut child = bash.env("PATH", path).env("KUBECONFIG", kubeconfig).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bash");
+    let mut child =
+        bash.env("PATH", path).env("KUBECONFIG", kubeconfig).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bash");
     child.stdin.take().expect("stdin").write_all(script.as_bytes()).expect("written");
     let output = child.wait_with_output().expect("ended");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");

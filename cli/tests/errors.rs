@@ -77,7 +77,8 @@ fn wrong_usage_says_what_to_type_and_sends_nothing() {
         for language in ["en", "zh"] {
             let said = p861(&[&["--lang", language], *words].concat());
             assert_eq!(said.code, 2, "{words:?}: {said:?}");
-            page.extend(["$ p861 ", &words.join(" "), "\n", one_line(&said), "\n"]);
+            let typed: Vec<&str> = words.iter().map(|word| if word.is_empty() { "\"\"" } else { word }).collect();
+            page.extend(["$ p861 ", &typed.join(" "), "\n", one_line(&said), "\n"]);
         }
     }
     golden("errors-usage", &page);

@@ -49,10 +49,7 @@ pub const FORMS: &[Form] = &[
     form("^/", "write an absolute path: it begins with /, for example /srv/restored"),
     form("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day from 00:00 to 23:59, in quotes, for example \"08:00\""),
     form("^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "write a date as year-month-day, in quotes, for example \"2026-11-23\""),
-    form(
-        r"^[^ ]+( [^ ]+){4}$",
-        "write five fields, each one blank apart: minute, hour, day of the month, month, day of the week, for example \"0 22 * * 6\"",
-    ),
+    form(r"^[^ ]+( [^ ]+){4}$", "write five fields, each one blank apart: minute, hour, day of the month, month, day of the week, for example \"0 22 * * 6\""),
     form(
         "^(Quiesce|Stop|FinalSync|Fence|Promote|Start|Start/[a-z0-9]([-a-z0-9]*[a-z0-9])?|Check|Traffic|Reprotect)$",
         "write a stage: Quiesce, Stop, FinalSync, Fence, Promote, Start, Start/<group>, Check, Traffic or Reprotect",

@@ -50,7 +50,10 @@ pub fn kind(text: &str) -> Result<ResourceSelector, String> {
         Some(group) if !group.is_empty() && word.starts_with(|first: char| first.is_ascii_uppercase()) => Ok(selector(group, word)),
         _ => {
             let meant = kind_that_looks_like(text);
-            Err(format!("{text} is no kind{}; write a kind of the cluster, for example ConfigMap, or KIND.GROUP as in the manifests, for example Widget.demo.example", meant.en))
+            Err(format!(
+                "{text} is no kind{}; write a kind of the cluster, for example ConfigMap, or KIND.GROUP as in the manifests, for example Widget.demo.example",
+                meant.en
+            ))
         }
     }
 }

@@ -286,7 +286,13 @@ mod tests {
     #[test]
     fn a_line_that_is_being_typed_says_which_district_is_meant() {
         let typed = |line: &str| typed_so_far(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        for line in ["p861 -d shinan drill show ", "p861 drill show -d shinan ", "p861 drill show --district=shinan sh", "p861 drill -d shinan run --ty", "p861 -d shinan "] {
+        for line in [
+            "p861 -d shinan drill show ",
+            "p861 drill show -d shinan ",
+            "p861 drill show --district=shinan sh",
+            "p861 drill -d shinan run --ty",
+            "p861 -d shinan ",
+        ] {
             assert_eq!(typed(line).district.as_deref(), Some("shinan"), "{line}");
         }
         let all = typed("p861 --context hub --kubeconfig /k -n a --as li --as-group x ticket approve  --as-group y");
@@ -309,7 +315,10 @@ mod tests {
         }
         use clap::ValueEnum as _;
         use p861_crds::{
-            maintenance::{ticket::{Grade, Resolution}, window::ChangeClass},
+            maintenance::{
+                ticket::{Grade, Resolution},
+                window::ChangeClass,
+            },
             protection::restore::ConflictPolicy,
             recovery::drill::DrillType,
         };
@@ -322,7 +331,11 @@ mod tests {
         assert_eq!(of(&["ticket", "open"], "change"), yaml(&ClassWord::value_variants().iter().map(|class| ChangeClass::from(*class)).collect::<Vec<_>>()));
         let resolutions = ResolutionWord::value_variants().iter().map(|word| Resolution::from(*word)).collect::<Vec<_>>();
         assert_eq!(of(&["ticket", "resolve"], "resolution"), yaml(&resolutions));
-        for words in [vec!["drill", "run", "core", "--type", "isolated"], vec!["restore", "run", "b", "--conflict", "merge"], vec!["ticket", "open", "t", "--impact", "high"]] {
+        for words in [
+            vec!["drill", "run", "core", "--type", "isolated"],
+            vec!["restore", "run", "b", "--conflict", "merge"],
+            vec!["ticket", "open", "t", "--impact", "high"],
+        ] {
             let words = ["p861"].iter().chain(&words).map(OsString::from);
             assert!(parse(words, Language::En, false).is_err(), "YAML would refuse it, too");
         }

@@ -8,7 +8,7 @@ use clap::Command;
 use clap_complete::{
     CompleteEnv,
     engine::{ArgValueCompleter, CompletionCandidate},
-    env::{EnvCompleter as _, Shells},
+    env::Shells,
 };
 use named::Named;
 pub use named::Place;
@@ -61,7 +61,9 @@ fn command(line: &[OsString]) -> Command {
     let typed = Arc::new(args::typed_so_far(line));
     // Where nothing is typed yet, the options would bury the names.
     let is_blank = current(line).is_none_or(|word| word.is_empty());
-    let command = with_names(args::command(language, false), &[], &typed);
+    let mut command = with_names(args::command(language, false), &[], &typed);
+    // Only the built command has `--help`.
+    command.build();
     if is_blank { without_options(command) } else { command }
 }
 

@@ -111,9 +111,34 @@ mod tests {
 
     /// Arguments that take a text of one's own, or a name of what the hub has no list of.
     const NOT_NAMED: &[&str] = &[
-        "as_group", "as_user", "by", "component", "digest", "drain", "drain_deadline", "due", "expected", "folder", "from", "keep_until", "name of app discover",
-        "name of restore get", "namespace", "namespace_on_site", "not_after", "note", "operator_namespace", "person", "plan of ticket open", "reason", "rollback", "scenario",
-        "step", "text", "title", "watch",
+        "as_group",
+        "as_user",
+        "by",
+        "component",
+        "digest",
+        "drain",
+        "drain_deadline",
+        "due",
+        "expected",
+        "folder",
+        "from",
+        "keep_until",
+        "name of app discover",
+        "name of restore get",
+        "namespace",
+        "namespace_on_site",
+        "not_after",
+        "note",
+        "operator_namespace",
+        "person",
+        "plan of ticket open",
+        "reason",
+        "rollback",
+        "scenario",
+        "step",
+        "text",
+        "title",
+        "watch",
     ];
 
     #[test]

@@ -207,7 +207,11 @@ mod tests {
         assert_eq!(config.auth_info.impersonate.as_deref(), Some("shift-leader-a"));
         assert_eq!(config.auth_info.impersonate_groups.as_deref(), Some(["shinan-shift-leaders".to_owned(), "staff".to_owned()].as_slice()));
         let alone = acting("token: abc, as: li, as-groups: [city]", &Global { as_group: Vec::new(), ..global.clone() }).await.expect("a configuration");
-        assert_eq!((alone.auth_info.impersonate.as_deref(), alone.auth_info.impersonate_groups), (Some("shift-leader-a"), None), "the kubeconfig's groups are li's");
+        assert_eq!(
+            (alone.auth_info.impersonate.as_deref(), alone.auth_info.impersonate_groups),
+            (Some("shift-leader-a"), None),
+            "the kubeconfig's groups are li's"
+        );
         let own = acting("token: abc, as: li, as-groups: [city]", &Global::default()).await.expect("a configuration");
         assert_eq!((own.auth_info.impersonate.as_deref(), own.auth_info.impersonate_groups.map(|groups| groups.len())), (Some("li"), Some(1)));
         let failure = acting("token: abc", &Global { as_user: None, ..global }).await.expect_err("a group without a user");
@@ -219,7 +223,10 @@ mod tests {
         let mut kubeconfig = Kubeconfig::from_yaml(&of_site("token: abc")).expect("a kubeconfig");
         kubeconfig.contexts[0].name = "laoshan-dr".into();
         let failure = from_kubeconfig(kubeconfig, Some("laoshan-rd")).await.expect_err("there is none");
-        assert_eq!((failure.exit, failure.text.en.as_str()), (crate::exit::ExitStatus::Usage, "the kubeconfig has no context laoshan-rd, perhaps laoshan-dr; available: laoshan-dr"));
+        assert_eq!(
+            (failure.exit, failure.text.en.as_str()),
+            (crate::exit::ExitStatus::Usage, "the kubeconfig has no context laoshan-rd, perhaps laoshan-dr; available: laoshan-dr")
+        );
     }
 
     #[test]

@@ -130,7 +130,8 @@ pub fn typed(command: &str, place: &str) -> String {
 /// The options that were typed to come here.
 pub fn place(global: &Global) -> String {
     let kubeconfig = global.kubeconfig.as_ref().map(|file| file.display().to_string());
-    let options = [("--kubeconfig", &kubeconfig), ("--context", &global.context), ("-d", &global.district), ("-n", &global.namespace), ("--as", &global.as_user)];
+    let options =
+        [("--kubeconfig", &kubeconfig), ("--context", &global.context), ("-d", &global.district), ("-n", &global.namespace), ("--as", &global.as_user)];
     let typed = options.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?)));
     typed.chain(global.as_group.iter().map(|group| ("--as-group", group))).map(|(option, value)| format!(" {option} {}", quoted(value))).collect()
 }

@@ -30,12 +30,18 @@ pub fn no_repositories(namespace: &str) -> Bilingual {
 pub fn no_backups(namespace: &str, application: Option<&str>, place: &str) -> Bilingual {
     let (of, of_zh) = application.map(|name| (format!(" of {name}"), format!(" {name} 的"))).unwrap_or_default();
     let name = application.unwrap_or("APPLICATION");
-    both(format!("There are no backups{of} in {namespace}: p861 backup now {name}{place}"), format!("{namespace} 中没有{of_zh}备份：p861 backup now {name}{place}"))
+    both(
+        format!("There are no backups{of} in {namespace}: p861 backup now {name}{place}"),
+        format!("{namespace} 中没有{of_zh}备份：p861 backup now {name}{place}"),
+    )
 }
 
 /// An empty list.
 pub fn no_restores(namespace: &str, place: &str) -> Bilingual {
-    both(format!("There are no restores in {namespace}: p861 restore preview BACKUP{place}"), format!("{namespace} 中没有恢复：p861 restore preview BACKUP{place}"))
+    both(
+        format!("There are no restores in {namespace}: p861 restore preview BACKUP{place}"),
+        format!("{namespace} 中没有恢复：p861 restore preview BACKUP{place}"),
+    )
 }
 
 /// An empty list.
@@ -47,7 +53,10 @@ pub fn no_plans(namespace: &str) -> Bilingual {
 pub fn no_drills(namespace: &str, plan: Option<&str>, place: &str) -> Bilingual {
     let (of, of_zh) = plan.map(|name| (format!(" of {name}"), format!(" {name} 的"))).unwrap_or_default();
     let name = plan.unwrap_or("PLAN");
-    both(format!("There are no drills{of} in {namespace}: p861 drill run {name}{place}"), format!("{namespace} 中没有{of_zh}演练：p861 drill run {name}{place}"))
+    both(
+        format!("There are no drills{of} in {namespace}: p861 drill run {name}{place}"),
+        format!("{namespace} 中没有{of_zh}演练：p861 drill run {name}{place}"),
+    )
 }
 
 /// An empty list.

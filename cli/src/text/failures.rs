@@ -170,10 +170,7 @@ pub fn no_such_object(noun: &str, name: &str, namespace: Option<&str>, names: &[
 pub fn no_such_context(name: &str, names: &[String]) -> Bilingual {
     let meant = perhaps(name, names.iter().map(String::as_str));
     let (en, zh) = if names.is_empty() { ("none".to_owned(), "无".to_owned()) } else { (names.join(", "), names.join("、")) };
-    both(
-        format!("the kubeconfig has no context {name}{}; available: {en}", meant.en),
-        format!("kubeconfig 中没有上下文 {name}{}；现有：{zh}", meant.zh),
-    )
+    both(format!("the kubeconfig has no context {name}{}; available: {en}", meant.en), format!("kubeconfig 中没有上下文 {name}{}；现有：{zh}", meant.zh))
 }
 
 /// `--as-group` without `--as`.

@@ -98,7 +98,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Namespace of the district on the hub", "区在管理中心的命名空间"),
     (
         "Output format: a table, one with more columns, the objects as JSON or YAML, their names; html for reports only",
-        "输出格式：表格、多列表格、JSON 或 YAML 的对象、名称；html 仅用于报告",
+        "输出格式：表格、多列表格、JSON 或 YAML、名称；html 只用于报告\n",
     ),
     ("Print every column of a table, each row on one line: the same as -o wide", "显示表格的全部列，每行不折行；等同于 -o wide"),
     ("User to act as; the hub must allow you to impersonate", "以此用户的身份操作；须有模拟（impersonate）权限"),
@@ -129,7 +129,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Answer yes", "回答“是”"),
     ("Answer no", "回答“否”"),
     ("Additional time, for example 30m", "延长多久，例如 30m"),
-    ("Type of the drill: recover an isolated copy, or only compile, check and predict at the table", "演练类型：恢复一份隔离的副本，或仅在桌面上编译、检查、预测"),
+    ("Type of the drill: recover an isolated copy, or only compile, check and predict at the table", "演练类型：恢复一份隔离的副本，或只编译、检查、预测\n"),
     ("Target site; default: the plan's standby", "目标站点；缺省为预案的备用站点"),
     ("Latest recovery point to use, for example \"2026-11-20 00:00\"", "不使用晚于此时间的数据，例如 \"2026-11-20 00:00\""),
     ("Scenario of the exercise", "演练情景"),
@@ -155,7 +155,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Put the files under this path of their volume, beside the existing files", "将文件放到卷内的此路径下，不覆盖现有文件"),
     (
         "Existing objects that differ: refuse the restore, skip them, merge the backup into them, or replace them",
-        "已有对象不同时：拒绝恢复、跳过这些对象、将备份并入、或以备份替换",
+        "已有对象不同时：拒绝恢复、跳过、并入或替换\n",
     ),
     ("Print objects of a backup as they were saved; without a name, list their names", "输出备份中对象的原样；不写名称时列出名称"),
     ("Restore only objects: a kind, or KIND/NAME; may be repeated", "只恢复对象：类型，或 KIND/NAME；可重复"),
@@ -186,7 +186,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Affected site; may be repeated", "涉及的站点；可重复"),
     (
         "Open a change instead of an incident: approved once by a template, on its own, or without a window",
-        "新建变更而不是事件：依模板一次批准、单独批准、或不受窗口限制",
+        "新建变更而不是事件：依模板、单独批准、或不受窗口限制\n",
     ),
     ("Description of the work", "实施方案"),
     ("Description of the rollback", "回退方案"),

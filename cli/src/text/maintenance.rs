@@ -13,7 +13,10 @@ use p861_crds::{
 
 /// An empty list.
 pub fn no_tickets(namespace: &str, place: &str) -> Bilingual {
-    both(format!("There is no open ticket in {namespace}: p861 ticket list --all{place}"), format!("{namespace} 中没有未结束的工单：p861 ticket list --all{place}"))
+    both(
+        format!("There is no open ticket in {namespace}: p861 ticket list --all{place}"),
+        format!("{namespace} 中没有未结束的工单：p861 ticket list --all{place}"),
+    )
 }
 
 /// No roster.
@@ -84,7 +87,9 @@ pub fn city_templates_hidden(namespace: &str) -> Bilingual {
 /// `--change` beside `--template`.
 pub fn template_is_of_standard(place: &str) -> Bilingual {
     both(
-        format!("a Standard change follows a template, and no other does: give --template NAME, or --change Normal; p861 template list{place} shows the templates"),
+        format!(
+            "a Standard change follows a template, and no other does: give --template NAME, or --change Normal; p861 template list{place} shows the templates"
+        ),
         format!("标准变更须依据模板，其他变更不用模板：请加 --template 名称，或改用 --change Normal；p861 template list{place} 列出模板"),
     )
 }

@@ -158,7 +158,8 @@ mod tests {
             }
             let source = std::fs::read_to_string(&file).expect("a file");
             let texts = source.split("#[cfg(test)]").next().unwrap_or_default().lines().filter(|line| !line.trim_start().starts_with("//"));
-            for command in texts.flat_map(|line| line.split("p861 ").skip(1).collect::<Vec<_>>()) {
+            let texts: Vec<String> = texts.map(|line| line.replace("\\\"", "'")).collect();
+            for command in texts.iter().flat_map(|line| line.split("p861 ").skip(1)) {
                 let noun = command.split(' ').next().unwrap_or_default();
                 if noun != "{noun}" && nouns.find_subcommand(noun).is_none() {
                     continue;

@@ -213,7 +213,10 @@ async fn the_newest_backups_and_the_newest_of_each_level_are_listed() {
     assert_eq!((slip.code, slip.err.as_str()), (3, "error: there is no app aproval in namespace backups, perhaps approval: p861 app list -d backups\n"));
     hub.application("portal-2", 2, proven()).await;
     let none = hub.p861(&["backup", "list", "portal-2"]);
-    assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (0, "", "There are no backups of portal-2 in backups: p861 backup now portal-2 -d backups\n"));
+    assert_eq!(
+        (none.code, none.out.as_str(), none.err.as_str()),
+        (0, "", "There are no backups of portal-2 in backups: p861 backup now portal-2 -d backups\n")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,7 +39,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "Mend it, or open the change anew without a silence. The step is tried again.",
             "请修复 Alertmanager，或不设静默重新提出变更。该步骤会重试。",
         )
-        .run(&["p861 site show SITE", "p861 ticket open TITLE --change normal --no-silence"]),
+        .run(&["p861 site show SITE", "p861 ticket open TITLE --change Normal --no-silence"]),
         Reason::AlertmanagerUnreadable => act(
             "Alertmanager 的应答无法解析。",
             "See whether an Alertmanager is at the address in spec.monitoring.alertmanager of the Site, and not something else.",

@@ -19,7 +19,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "Somebody has changed the bundle after it was approved. Look at it, and open another change.",
             "安装包在批准之后被改动。请核对内容，再提出新的变更。",
         )
-        .run(&["p861 ticket open upgrade COMPONENT --change normal"]),
+        .run(&["p861 ticket open upgrade COMPONENT --change Normal"]),
         Reason::BundleMissing => act(
             "组件的安装包不存在。",
             "Put the bundle where the Platform says: push the image, or create the ConfigMap; or correct the component's bundle.",
@@ -202,11 +202,11 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "Open a change for the upgrade, or restore the old version in the Platform.",
             "为升级提出变更，或在平台声明中改回旧版本。",
         )
-        .run(&["p861 ticket open upgrade COMPONENT --change normal"])
+        .run(&["p861 ticket open upgrade COMPONENT --change Normal"])
         .pages(&["P861PlatformLayerWeak"]),
         Reason::VersionsDiffer => {
             act("同一组件在各站点的版本不同。", "Upgrade the component on the site that is behind, by a change.", "通过变更升级版本落后的站点。")
-                .run(&["p861 platform gaps", "p861 ticket open upgrade COMPONENT --change normal"])
+                .run(&["p861 platform gaps", "p861 ticket open upgrade COMPONENT --change Normal"])
                 .pages(&["P861PlatformLayerWeak"])
         }
         _ => return None,

@@ -143,13 +143,13 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "Move the data away, or open the change anew with the option that agrees to its loss.",
             "请先移走数据，或在重新提出变更时用选项同意其丢失。",
         )
-        .run(&["p861 ticket open TITLE --change normal --drain SITE/NODE --delete-emptydir-data"]),
+        .run(&["p861 ticket open TITLE --change Normal --drain SITE/NODE --delete-emptydir-data"]),
         Reason::PodUnmanaged => act(
             "节点上有 Pod 没有控制器，不会在别处重新启动。",
             "Move what runs in the pod, or open the change anew with the option that agrees to its end.",
             "请先迁移该 Pod 中的程序，或在重新提出变更时用选项同意其终止。",
         )
-        .run(&["p861 ticket open TITLE --change normal --drain SITE/NODE --force"]),
+        .run(&["p861 ticket open TITLE --change Normal --drain SITE/NODE --force"]),
         Reason::PreApproved => good("变更在预先批准的模板范围之内。"),
         Reason::PreCheckFailed => act(
             "变更所涉及的应用在变更前就不健康。",
