@@ -2,10 +2,7 @@
 //!
 //! The digest is computed here, from the very steps that are shown: what stands in a ConfigMap is not believed.
 
-use super::{
-    backup::journal_map,
-    page::{self, is_bad},
-};
+use super::page::{self, is_bad};
 use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
@@ -86,9 +83,9 @@ async fn steps_of_ticket(hub: &Hub, ticket: &MaintenanceTicket) -> Result<Shown>
     let Some(status) = ticket.status.as_ref().filter(|status| status.plan_digest.is_some()) else { return Ok(Shown::Nothing) };
     let about = About { kind: "ticket", name: ticket.name_any() };
     // Once they have begun, they stand beside their journal.
-    if let Some((map, _)) = journal_map(status.journal.as_ref().map(|journal| journal.location.as_str())) {
-        match texts(hub, &map).await? {
-            Ok(texts) if texts.contains_key(PLAN) => return Ok(about.judge(&texts, &map, |digest| is_digest_of(&ticket.spec, status, digest))),
+    if let Some(map) = status.journal.as_ref().and_then(|journal| journal.location.strip_prefix("configmap:")?.rsplit('/').next()) {
+        match texts(hub, map).await? {
+            Ok(texts) if texts.contains_key(PLAN) => return Ok(about.judge(&texts, map, |digest| is_digest_of(&ticket.spec, status, digest))),
             Ok(_) => {}
             Err(why) => return Ok(Shown::Forbidden(why)),
         }

@@ -19,9 +19,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_core::protection::choose;
-use p861_crds::{
-    Application, Backup, BackupRepository, BackupSpec, BackupStatus, Condition, ConditionType, ObjectReference, Reason, Time, common::RunPhase,
-};
+use p861_crds::{Application, Backup, BackupRepository, BackupSpec, BackupStatus, Condition, ConditionType, ObjectReference, Reason, Time, common::RunPhase};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},

@@ -62,6 +62,7 @@ impl Outline {
         let one = |step: &Step<Action>| OutlineStep {
             id: step.id.to_string(),
             after: step.dependencies().map(ToString::to_string).collect(),
+            finally: step.finally,
             deadline: print_duration(step.deadline).ok(),
             expected: None,
         };

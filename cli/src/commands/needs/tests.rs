@@ -103,7 +103,9 @@ fn what_an_ended_drill_left_is_told_and_what_a_running_one_uses_is_not() {
 
 #[test]
 fn an_operator_that_renews_its_lease_is_alive_and_any_other_is_told() {
-    let beat = |renewed: Option<&str>| Some(Heartbeat { renewed: renewed.map(|time| time.parse().expect("a time")), holds: SignedDuration::from_secs(15) });
+    let beat = |renewed: Option<&str>| {
+        Some(Heartbeat { renewed: renewed.map(|time| time.parse().expect("a time")), holds: jiff::SignedDuration::from_secs(15), held: renewed.is_some() })
+    };
     for (heartbeat, silent) in [(None, false), (beat(Some("2026-11-24T00:29:50Z")), false), (beat(Some("2026-11-24T00:20:00Z")), true), (beat(None), true)] {
         assert_eq!(!told(&Objects { heartbeat, ..Objects::default() }).is_empty(), silent, "{heartbeat:?}");
     }

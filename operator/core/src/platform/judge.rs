@@ -160,12 +160,12 @@ fn balanced(layers: &[LayerStatus], balance: &Balance, measured: bool) -> Condit
         (false, true) => ConditionUpdate::bad(
             ConditionType::Balanced,
             Reason::ShortPlank,
-            format!("{shortest} supports {}, {}: p861 platform gaps", Noun::Application.count(supportable), others.join(", ")),
+            format!("{shortest} supports {}, {others}: p861 platform gaps", Noun::Application.count(supportable)),
         ),
         (false, false) => ConditionUpdate::bad(
             ConditionType::Balanced,
             Reason::Excess,
-            format!("{shortest} supports {supportable} applications, {others}; strengthen {shortest} first: p861 platform gaps"),
+            format!("{shortest} supports {}, {others}; strengthen {shortest} first: p861 platform gaps", Noun::Application.count(supportable)),
         ),
     }
 }
