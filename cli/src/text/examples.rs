@@ -118,6 +118,9 @@ const EXAMPLES: &[Example] = &[
     example("p861 -d shinan duty take", "Take over", "接班"),
 
     example("source <(p861 completions bash)", "In ~/.bashrc: completes commands, options and names of objects", "写入 ~/.bashrc：补全命令、选项和对象名称"),
+    example("p861 explain KeyWrong", "What a reason means, and what to do", "查看某个原因的含义和处理办法"),
+    example("p861 explain", "All reasons, by what they are about", "按所属内容列出全部原因"),
+
     example("p861 completions fish > ~/.config/fish/completions/p861.fish", "For fish", "用于 fish"),
     example("p861 man /usr/local/share/man/man1", "For the manual of this computer", "安装到本机的手册"),
 ];

@@ -41,7 +41,7 @@ fn check_prefix(plan: &TestPlan, records: &[Record]) {
         let at = plan.steps().iter().position(|step| step.id == current.id).unwrap();
         let waits_for_decision = current.waits_for == WaitsFor::Decision && states[at] == StepState::Failed;
         let is_open = matches!(states[at], StepState::Waiting | StepState::Running);
-        assert!(is_open || waits_for_decision, "{} is under way and {:?}:\n{}", current.id, states[at], lines(records));
+        assert!(is_open || waits_for_decision, "{} is under way, waits for {:?}, and is {:?}:\n{}", current.id, current.waits_for, states[at], lines(records));
     }
 }
 

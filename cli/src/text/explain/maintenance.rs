@@ -86,6 +86,12 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "请响应该事件，并查看具体情况。",
         )
         .run(&["p861 ticket list", "p861 ticket ack TICKET"]),
+        Reason::IncidentReopened => act(
+            "关闭事件的告警又再次触发。",
+            "The incident is as it was before it closed: go on with it.",
+            "事件恢复为关闭前的状态：请继续处理。",
+        )
+        .run(&["p861 ticket show TICKET"]),
         Reason::InProgress => good("工单正在处理。"),
         Reason::InTime => good("工单的各项时限均未超出。"),
         Reason::Nameless => act(

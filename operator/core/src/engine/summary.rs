@@ -356,7 +356,7 @@ fn current<A>(run: &Run<'_, A>) -> Vec<CurrentStep> {
             }
             State::Undoing { attempt, since } => (1, RunPhase::Aborting, *attempt, Some(*since), run.attempt_deadline(at)),
             State::UndoFailed { at, .. } => (2, RunPhase::Aborting, course.undo_attempts.saturating_add(1), Some(*at), None),
-            State::Failed { at: failed, .. } if step.finally || (run.ending.is_none() && !run.settled(at)) => {
+            State::Failed { at: failed, .. } if step.finally || (run.ending.is_none() && !run.exhausted(at)) => {
                 (2, base, course.attempts.saturating_add(1), Some(*failed), None)
             }
             State::Waiting

@@ -3,6 +3,8 @@
 /// English and Chinese, a pair a line.
 #[rustfmt::skip]
 pub(super) const PAIRS: super::Pairs = &[
+    ("alert {alert} fires again: the incident is {phase} as before", "告警 {alert} 再次触发：事件恢复为{phase}"),
+    ("what it is about had ended already", "所针对的事项此前已结束"),
     // Alerts.
     ("alerts: {text}", "告警：{text}"),
     ("{alerts}, tickets: {names}", "{alerts}，工单：{names}"),

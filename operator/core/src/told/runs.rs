@@ -17,6 +17,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("waits for the next step", "等待下一步骤"),
     ("{message}; before: {failure}", "{message}；此前：{failure}"),
     ("{n} items", "{n} 项"),
+    ("the thread that starts movers has ended", "启动搬运程序的线程已结束"),
     ("it can't begin yet, and is tried again", "暂不能开始，将重试"),
     ("aborted before it began: nothing was done", "开始前已中止：未执行任何操作"),
     ("it has begun and can't go on, nor clean up: {error}. It goes on by itself once that is mended", "已开始但无法继续，也无法清理：{error}。修复后会自动继续"),

@@ -328,7 +328,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("no way to the site's API server: {error}", "无法连接站点的 API 服务器：{error}"),
     ("the mover's work broke off: {error}", "搬运任务中断：{error}"),
     ("what opens the repository", "备份库的打开方式"),
-    ("list {what} in {namespace}: its continue token expired {n} times: the API server answers too slowly", "列出 {namespace} 中的 {what}：分页标记过期 {n} 次：API 服务器应答过慢"),
+    ("{what}: its continue token has expired: the API server answers too slowly", "{what}：分页标记已过期：API 服务器应答过慢"),
     ("the {what} that remain in {namespace} on {site}", "{site} 的 {namespace} 中残留的 {what}"),
     ("{kind} {name} has no UID", "{kind} {name} 没有 UID"),
     ("a Backup", "备份"),

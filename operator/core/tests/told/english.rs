@@ -58,6 +58,7 @@ const TYPED: &[&str] = &[
     "Live",
     "Merge",
     "None",
+    "Normal",
     "Plan",
     "Primary",
     "Refuse",
@@ -93,6 +94,7 @@ const TYPED: &[&str] = &[
     "http",
     "https",
     "id",
+    "impersonate",
     "json",
     "kind",
     "latest",
@@ -128,6 +130,8 @@ const TYPED: &[&str] = &[
     "user",
     "username",
     "verification",
+    "view",
+    "wide",
     "yes",
 ];
 

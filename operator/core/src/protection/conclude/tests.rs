@@ -169,7 +169,7 @@ fn a_sealed_backup_says_what_is_in_it() {
         assert_eq!(status.site.as_deref(), Some("home"));
         assert_eq!(status.snapshot_id.as_deref(), Some("0a1b2c3d"));
         assert_eq!(status.recovery_point_time.map(|time| time.0.to_string()).as_deref(), Some("2026-11-15T00:59:00Z"));
-        assert_eq!(status.size.map(|size| (size.total.0, size.added.map(|added| added.0))), Some(("1024".into(), Some("512".into()))));
+        assert_eq!(status.size.map(|size| (size.total.0, size.added.map(|added| added.0))), Some(("1Ki".into(), Some("1Ki".into()))));
         assert_eq!(status.verification.as_ref().map(|it| it.level), Some(VerificationLevel::Stored));
         assert_eq!(concluded.updates.last().map(|update| update.message.as_str()), Some(message));
     }
