@@ -176,8 +176,8 @@ pub fn abort_leaves() -> Bilingual {
 pub fn second_writer(application: &str, site: &str, active: &str) -> Bilingual {
     both(
         format!(
-            "TWO WRITERS: {application} runs on {active}; the copy on {site} runs beside it, under the same names, and writes, too. To look at it, use --map or p861 drill run"
+            "TWO WRITERS: {application} runs on {active}; the copy on {site} runs beside it, under the same names, and writes, too. To look at it, use --map or an isolated drill"
         ),
-        format!("双写风险：{application} 正在 {active} 运行；{site} 上的副本将以相同名称同时运行并写入。仅供查看请用 --map 或 p861 drill run"),
+        format!("双写风险：{application} 正在 {active} 运行；{site} 上的副本将以相同名称同时运行并写入。仅供查看请用 --map 或隔离演练"),
     )
 }
