@@ -185,18 +185,15 @@ impl Steps {
     /// A line each: where it stands, what it does, how long an attempt may take, and what its failure means.
     pub fn lines(&self, clock: &Clock, language: Language) -> Vec<Line> {
         let begun = !self.course.is_empty();
-        let mut heads = vec![text::STEP, text::WORK, text::DEADLINE, text::ON_FAILURE];
-        if begun {
-            heads.push(text::STARTED);
-        }
+        let mut heads = vec![text::STEP, text::DEADLINE];
+        heads.extend(begun.then_some(text::STARTED));
+        heads.push(text::WORK);
         let mut table = Table::new(language, &heads);
         for (at, step) in self.plan.steps().iter().enumerate() {
             let course = self.course.get(at);
-            let mut row = vec![mark(course).with(step.id.as_str()), Line::of(text::step_does(step).pick(language)), deadline(step)];
-            row.push(Line::toned(Tone::Dim, text::on_failure(step).pick(language)));
-            if begun {
-                row.push(times(course, clock, language));
-            }
+            let mut row = vec![mark(course).with(step.id.as_str()), deadline(step)];
+            row.extend(begun.then(|| times(course, clock, language)));
+            row.push(Line::of(text::step_does(step).pick(language)).tone(Tone::Dim, text::if_it_fails(step).pick(language)));
             table.row(row);
         }
         table.lines()

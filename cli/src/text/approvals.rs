@@ -4,8 +4,6 @@ use super::{Bilingual, Word, both, noun};
 use p861_core::maintenance::approval::Void;
 use p861_crds::maintenance::ticket::ClockState;
 
-/// Head of a table.
-pub const ON_FAILURE: Word = Word { en: "IF IT FAILS", zh: "失败时" };
 /// A deadline of a ticket.
 pub const F_CLOCK: Word = Word { en: "deadline", zh: "时限" };
 /// Who is called next.

@@ -31,7 +31,7 @@ pub use overview::*;
 pub use perhaps::perhaps;
 pub use reasons::reason;
 pub use restores::*;
-pub use steps::{on_failure, outcome, step_does};
+pub use steps::{if_it_fails, outcome, step_does};
 pub use told::{span, told, told_without_command, value};
 pub use usage::usage;
 pub use views::*;

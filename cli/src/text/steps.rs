@@ -17,13 +17,19 @@ pub fn step_does(step: &Step<Action>) -> Bilingual {
 }
 
 /// What happens if a step fails.
-pub fn on_failure(step: &Step<Action>) -> Bilingual {
+fn on_failure(step: &Step<Action>) -> Bilingual {
     match (step.finally, step.on_failure) {
         (true, _) => both("it is tried again, however the rest ends", "无论其余步骤如何结束，均会重试"),
         (false, OnFailure::Abort) => both("everything is rolled back", "全部回退"),
         (false, OnFailure::Prompt) => both("a person decides", "由人工决定"),
         (false, OnFailure::Continue) => both("the rest goes on, the result is failed", "其余步骤继续，结果为失败"),
     }
+}
+
+/// The same, where it follows what the step does.
+pub fn if_it_fails(step: &Step<Action>) -> Bilingual {
+    let follows = on_failure(step);
+    both(format!("; if it fails, {}", follows.en), format!("；若失败：{}", follows.zh))
 }
 
 /// How a step has ended; none if it has not.

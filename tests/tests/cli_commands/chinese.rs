@@ -8,7 +8,7 @@ use super::{
 use serde_json::json;
 
 /// Names of what stands on the hub.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 27] = [
     "approval",
     "portal",
     "core",
@@ -27,6 +27,15 @@ const NAMES: [&str; 18] = [
     "yx",
     "clean",
     "up",
+    "Shinan",
+    "District",
+    "Online",
+    "election",
+    "nobody",
+    "app",
+    "plan",
+    "answered",
+    "Complete",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

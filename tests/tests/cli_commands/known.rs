@@ -16,7 +16,7 @@ async fn fault_h18_a_ticket_that_names_what_is_not_there_is_not_opened() {
     let seen = json!([{"name": "bulletin", "version": "1.1.0", "sites": [site("laoshan-dr"), site("xinxi-dasha")]}]);
     hub.put("Platform", "opens", json!({"baseSoftware": {"components": [component]}}), json!({"components": seen})).await;
     hub.put("MaintenanceWindow", "always", json!({"recurrences": [{"schedule": "* * * * *", "duration": "1h"}]}), json!({})).await;
-    let change = ["ticket", "open", "Replace the disk", "--change", "normal", "--plan", "one by one"];
+    let change = ["ticket", "open", "Replace the disk", "--change", "Normal", "--plan", "one by one"];
     for (more, code, words) in [
         (&["--window", "allways"][..], 3, "there is no window allways in namespace opens or p861-system: p861 window list -d opens; nothing was created"),
         (&["--app", "aproval"], 3, "there is no app aproval in namespace opens"),

@@ -180,7 +180,7 @@ async fn an_application_is_good_only_if_every_condition_is() {
     assert!(zh.out.contains("可切换") && zh.out.contains("本版本尚不支持"), "{}", zh.out);
     let bad = hub.p861(&["app", "status", "portal"]);
     assert_eq!((bad.code, bad.lines()[0]), (4, "Application portal · Online approval 网上审批"));
-    assert!(bad.out.contains("✗ Recoverable      last Probed 2026-11-15, allowed 168h   p861 drill run core -d apps\n"), "{}", bad.out);
+    assert!(bad.out.contains("✗ Recoverable      last Probed 2026-11-15, allowed 168h  p861 drill run core -d apps\n"), "{}", bad.out);
     let absent = hub.p861(&["app", "status", "nobody"]);
     assert_eq!((absent.code, absent.err.as_str()), (3, "error: there is no app nobody in namespace apps: p861 app list -d apps\n"));
     assert_eq!(hub.p861(&["app", "status", "portal", "-o", "json"]).json()["kind"], "Application");
@@ -332,7 +332,7 @@ async fn the_district_is_the_option_or_the_kubeconfigs_namespace_and_never_a_gue
     };
     let here = at("placed", &["app", "status", "portal"]);
     assert!(
-        here.out.contains("✗ Recoverable      last Probed 2026-11-15, allowed 168h   p861 drill run core\n"),
+        here.out.contains("✗ Recoverable      last Probed 2026-11-15, allowed 168h  p861 drill run core\n"),
         "no option is needed to come here again: {here:?}"
     );
     let nowhere = at("kube-system", &["app", "list"]);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_that_has_ended_shows_its_page_whoever_asks() {
     let hub = Hub::of("ended").await;
+    hub.plan(true).await;
     hub.ended_drill("passed", true).await;
     hub.ended_drill("failed", false).await;
     let page = [

@@ -29,7 +29,7 @@ async fn a_window_says_when_it_opens_and_a_freeze_of_the_city_closes_it() {
     let (code, said) = stage.p861(&["window", "list", "-o", "wide", "--lang", "en"]);
     assert!(code == 0 && said.lines().any(|line| line.starts_with("always") && line.contains("freeze congress is in force")), "{said}");
     let (code, said) = stage.p861(&["window", "show", "rare", "--lang", "zh"]);
-    assert!(code == 0 && said.contains("维护窗口 rare") && said.contains("0 22 29 2 *, 6h"), "{said}");
+    assert!(code == 0 && said.contains("维护窗口 rare") && said.contains("0 22 29 2 *，6小时"), "{said}");
     city.delete("city", &DeleteParams::default()).await.expect("deleted");
     stage.wait("the freeze is over", "MaintenanceWindow", "always", |seen| is(seen, "Open", "True", "Open")).await;
     for name in ["always", "rare", "wrong"] {
@@ -200,7 +200,7 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_h9_an_approval_of_ones_own_or_an_ended_change_is_refused_where_it_is_given() {
     let stage = stage().await;
-    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "Replace a fan", "--change", "normal", "--plan", "one by one", "-o", "name"]);
+    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "Replace a fan", "--change", "Normal", "--plan", "one by one", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
     let name = name_in(&said);
     let planned = stage.wait("it is planned", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Planned").await;

@@ -187,6 +187,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
             | "journal/record.rs"
             | "maintenance/links.rs"
             | "main.rs"
+            | "replica.rs"
             | "maintenance/notify.rs"
             | "own_networks.rs"
             | "repository.rs"
