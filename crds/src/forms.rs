@@ -105,8 +105,6 @@ fn say_below(schema: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::expect_used, reason = "a test stops where it is wrong")]
-
     use super::*;
     use crate::generate::documents_as_json;
 

@@ -131,7 +131,7 @@ impl Line {
     }
 
     /// As this row of a table.
-    pub(super) fn as_row(self, row: Row) -> Self {
+    pub(super) fn in_row(self, row: Row) -> Self {
         Self { row: Some(row), ..self }
     }
 

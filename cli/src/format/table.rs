@@ -73,7 +73,7 @@ impl Table {
         let rows = self.all_rows();
         let lines = in_one_line_each(&rows, &self.natural_widths(&rows));
         let table = Arc::new(self);
-        lines.into_iter().enumerate().map(|(number, line)| line.as_row(Row { table: table.clone(), number })).collect()
+        lines.into_iter().enumerate().map(|(number, line)| line.in_row(Row { table: table.clone(), number })).collect()
     }
 
     /// Some of its rows, by number, laid out for the room that there is.

@@ -133,7 +133,8 @@ pub fn place(global: &Global) -> String {
     let options =
         [("--kubeconfig", &kubeconfig), ("--context", &global.context), ("-d", &global.district), ("-n", &global.namespace), ("--as", &global.as_user)];
     let typed = options.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?)));
-    typed.chain(global.as_group.iter().map(|group| ("--as-group", group))).map(|(option, value)| format!(" {option} {}", quoted(value))).collect()
+    let all = typed.chain(global.as_group.iter().map(|group| ("--as-group", group)));
+    all.fold(String::new(), |place, (option, value)| place + " " + option + " " + &quoted(value))
 }
 
 /// A word as a shell reads it back.

@@ -162,13 +162,11 @@ impl Hub {
 
     /// One object; a failure that says which was perhaps meant, and how to find its name, if it is not there.
     pub async fn get<K: Kind>(&self, namespace: Option<&str>, name: &str) -> Result<Read<K>> {
-        match self.find(namespace, name).await? {
-            Some(found) => Ok(found),
-            None => {
-                let names = self.known_names(&ApiResource::erase::<K>(&()), namespace).await;
-                Err(Failure::refused(text::no_such_object(K::NOUN, name, namespace, &names, &self.lister::<K>(namespace))))
-            }
+        if let Some(found) = self.find(namespace, name).await? {
+            return Ok(found);
         }
+        let names = self.known_names(&ApiResource::erase::<K>(&()), namespace).await;
+        Err(Failure::refused(text::no_such_object(K::NOUN, name, namespace, &names, &self.lister::<K>(namespace))))
     }
 
     /// The command that lists a kind: a noun of ours, or kubectl where no noun lists it.

@@ -58,9 +58,8 @@ pub async fn outline<K: Watched>(hub: &Hub, run: &K) -> Result<Outline> {
     };
     match found {
         Ok(Some(outline)) => Ok(outline.expecting(&run.took_before(hub).await)),
-        Ok(None) => Ok(Outline::default()),
         Err(failure) if failure.exit == ExitStatus::Unreachable => Err(failure),
-        Err(_) => Ok(Outline::default()),
+        Ok(None) | Err(_) => Ok(Outline::default()),
     }
 }
 

@@ -10,14 +10,13 @@ fn allowed(records: &[Record], step: &StepId) -> &'static str {
     let of_step = records.iter().rev().filter(|record| record.step.as_ref() == Some(step));
     let last = of_step.map(|record| &record.event).find(|event| !matches!(event, Event::Asked { .. } | Event::Answered { .. }));
     match last {
-        None => "wn",
+        None | Some(Event::Skipped { cause: SkipCause::DependencyFailed { .. } }) => "wn",
         Some(Event::Intent | Event::UndoIntent) => "r",
         Some(Event::Done) => "d",
         Some(Event::Failed(_) | Event::FailedRepeatedly { direction: Direction::Forward, .. }) => "wfcn",
         Some(Event::UndoFailed(_) | Event::FailedRepeatedly { direction: Direction::Undo, .. }) => "w",
         // A skipped undo leaves the step as it is, and that was a person's decision, too.
         Some(Event::Skipped { cause: SkipCause::Person { .. } | SkipCause::TimedOut }) => "s",
-        Some(Event::Skipped { cause: SkipCause::DependencyFailed { .. } }) => "wn",
         Some(Event::Undone) => "u",
         Some(other) => panic!("{other:?} is about no step"),
     }

@@ -63,7 +63,8 @@ fn typed(stage: &Stage, page: &str) -> Result<String> {
 pub fn type_script(stage: &Stage, page: &str, text: &str, programs: &[PathBuf], configure: impl FnOnce(&mut Command)) -> Result<String> {
     let script = stage.folder().join("page.sh");
     fs::write(&script, format!("set -euo pipefail\n{text}")).map_err(|source| BedError::Io { path: script.clone(), source })?;
-    let path: String = programs.iter().map(|folder| format!("{}:", folder.display())).collect();
+    let folders: Vec<String> = programs.iter().map(|folder| folder.display().to_string()).collect();
+    let path = format!("{}:", folders.join(":"));
     // A page may wait for something that never comes; a test doesn't.
     let mut command = Command::new("timeout");
     command.args([LIMIT, "bash", "-x"]).arg(&script).env("PATH", format!("{path}{}", std::env::var("PATH").unwrap_or_default()));

@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(shape.captures("1 of 7 checks fail (a, b)"), Some(vec![("n", "1"), ("all", "7"), ("names", "a, b")]));
         assert_eq!(shape.captures("1 of 7 checks fail"), None);
         assert_eq!(shape.captures(" of 7 checks fail (a)"), None, "a hole before words is not empty");
-        assert_eq!(shape.fill(|hole| hole.to_uppercase()), "ALL 项检查中 N 项未通过（NAMES）");
+        assert_eq!(shape.fill(str::to_uppercase), "ALL 项检查中 N 项未通过（NAMES）");
     }
 
     #[test]

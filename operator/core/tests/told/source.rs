@@ -39,7 +39,7 @@ fn walk(folder: &Path, base: &Path, skipped: &[&str], found: &mut Vec<Literal>) 
         }
         if path.is_dir() {
             walk(&path, base, skipped, found);
-        } else if file.ends_with(".rs") && !file.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !file.ends_with("tests.rs") {
             let whole = std::fs::read_to_string(&path).expect("a source");
             let source = whole.split("\n#[cfg(test)]\n").next().unwrap_or_default();
             found.extend(of_source(source).into_iter().map(|(line, text)| Literal { file: file.clone(), line, text }));

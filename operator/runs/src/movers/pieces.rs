@@ -127,15 +127,14 @@ impl Lines {
 
     /// Writes the line of the object of this name.
     pub(super) fn write(&mut self, name: &str, line: &str) -> Result<(), WorkError> {
-        let (path, out, bytes) = match &mut self.piece {
-            Some(piece) => piece,
-            None => {
-                self.pieces += 1;
-                let relative = piece_of(&self.file, self.pieces);
-                let path = self.files.folder.join(&relative);
-                let out = File::create(&path).map_err(|error| disk(&path, &error))?;
-                self.piece.insert((relative, BufWriter::new(out), 0))
-            }
+        let (path, out, bytes) = if let Some(piece) = &mut self.piece {
+            piece
+        } else {
+            self.pieces += 1;
+            let relative = piece_of(&self.file, self.pieces);
+            let path = self.files.folder.join(&relative);
+            let out = File::create(&path).map_err(|error| disk(&path, &error))?;
+            self.piece.insert((relative, BufWriter::new(out), 0))
         };
         writeln!(out, "{line}").map_err(|error| disk(path, &error))?;
         let length = line.len() as u64 + 1;
@@ -180,7 +179,9 @@ mod tests {
         let (folder, (filled, told)) = (tempfile::tempdir().unwrap(), mpsc::channel());
         let files = Arc::new(Files::new(folder.path(), ["a.jsonl".into()], filled));
         let mut file = Lines::new(&files, "a.jsonl".into());
-        lines.iter().for_each(|(name, line)| file.write(name, line).unwrap());
+        for (name, line) in lines {
+            file.write(name, line).unwrap();
+        }
         file.finish().unwrap();
         files.all();
         let told: Vec<Filled> = told.try_iter().collect();

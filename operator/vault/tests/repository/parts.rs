@@ -167,7 +167,9 @@ fn fault_g_a_folder_that_is_being_filled_is_stored_as_one_that_is_whole_and_not_
         ("a file is named out of order", &["n/b.jsonl", "n/a.jsonl"], "out of order"),
     ] {
         let (told, filled) = mpsc::channel();
-        told_of.iter().for_each(|path| told.send(Filled::File(path.into())).unwrap());
+        for path in told_of {
+            told.send(Filled::File(path.into())).unwrap();
+        }
         if what != "it breaks off" {
             told.send(Filled::All).unwrap();
         }

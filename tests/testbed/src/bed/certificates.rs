@@ -147,7 +147,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let sites = ["laoshan-dr", "xinxi-dasha"].map(|site| (site, Certificates::at(&folder.path().join(site))));
         let holder = Holder { file: "admin", name: "administrator", group: None, hosts: &[], addresses: &[] };
-        sites.iter().for_each(|(site, certificates)| certificates.make(site, std::slice::from_ref(&holder)).unwrap());
+        for (site, certificates) in &sites {
+            certificates.make(site, std::slice::from_ref(&holder)).unwrap();
+        }
         let path = folder.path().join("kubeconfig");
         write_kubeconfig(&path, &sites.iter().map(access_to).collect::<Vec<_>>()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
