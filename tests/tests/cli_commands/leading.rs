@@ -7,9 +7,9 @@ use super::{
 use jiff::SignedDuration;
 use serde_json::json;
 
-/// A lease that holds for 15 s, renewed so many minutes ago, in the district's own namespace: other districts have their own.
-async fn led_until(hub: &Hub, minutes: i64) {
-    hub.beat(hub.district, SignedDuration::from_secs(15), SignedDuration::from_mins(minutes)).await;
+/// A lease that holds for 15 s, renewed so many hours ago, in the district's own namespace: other districts have their own.
+async fn led_until(hub: &Hub, hours: i64) {
+    hub.beat(hub.district, SignedDuration::from_secs(15), SignedDuration::from_hours(hours)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +37,7 @@ async fn fault_h7_whatever_is_looked_at_while_no_operator_leads_is_told_to_be_ol
         let said = hub.p861(&[words.split(' ').collect::<Vec<_>>().as_slice(), &elsewhere].concat());
         let warnings: Vec<&str> = said.err.lines().filter(|line| line.contains("no operator")).collect();
         let [warning] = warnings.as_slice() else { panic!("{words} says it {} times: {said:?}", warnings.len()) };
-        assert!(warning.starts_with("! no operator has led since ") && warning.contains(" (12m ago): what is shown is as of then"), "{words}: {warning}");
+        assert!(warning.starts_with("! no operator has led since ") && warning.contains(" (12h ago): what is shown is as of then"), "{words}: {warning}");
         assert!(warning.ends_with(": kubectl -n leaderless get pods"), "{words}: {warning}");
         let now = hub.p861(&words.split(' ').collect::<Vec<_>>());
         assert!(!now.err.contains("no operator") && now.code == said.code, "an operator leads there: {now:?}");
@@ -59,7 +59,7 @@ async fn fault_h7_an_action_that_nobody_reads_says_that_no_operator_leads() {
     assert_eq!(said.code, 7);
     let last = said.err.lines().last().expect("a line");
     assert!(last.starts_with("! no operator has led since "), "{last}");
-    assert!(last.contains(" (7m ago), so nobody has read it after 1 s; it is recorded in drill d and will be read: kubectl -n unread get pods, "), "{last}");
+    assert!(last.contains(" (7h ago), so nobody has read it after 1 s; it is recorded in drill d and will be read: kubectl -n unread get pods, "), "{last}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
