@@ -58,31 +58,6 @@ pub fn not_allowed(what: &Bilingual, message: &str) -> Bilingual {
     )
 }
 
-/// 403 of a site, for the account of the hub there.
-pub fn hub_not_allowed_at(site: &str, what: &Bilingual, message: &str) -> Bilingual {
-    both(
-        format!(
-            "the hub's account on site {site} may not {}: {message}; upgrade chart p861 on that site (site.enabled=true), or look with your own permissions there: --site-context or --site-kubeconfig",
-            what.en
-        ),
-        format!(
-            "管理中心在站点 {site} 的账号无权{}：{message}；请升级该站点的 p861 chart（site.enabled=true），或用 --site-context 或 --site-kubeconfig 以您自己在该站点的权限查看",
-            what.zh
-        ),
-    )
-}
-
-/// 403 of a site, for the person's own account there.
-pub fn not_allowed_at_site(what: &Bilingual, message: &str) -> Bilingual {
-    both(
-        format!(
-            "you may not {}: {message}; permissions on a site are given by the administrators of that cluster: ClusterRole view in the namespace is enough",
-            what.en
-        ),
-        format!("您无权{}：{message}；站点上的权限由该集群的管理员授予：在该命名空间授予 ClusterRole view 即可", what.zh),
-    )
-}
-
 /// 404 of a kind.
 pub fn kinds_missing(address: &str) -> Bilingual {
     both(
