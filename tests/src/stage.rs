@@ -229,7 +229,7 @@ mod tests {
             {
                 let text = fs::read_to_string(&page).unwrap();
                 let contexts = ["--context ", "--site-context ", "--kube-context "].into_iter().flat_map(|option| text.split(option).skip(1));
-                for context in contexts.filter_map(|rest| rest.split([' ', '`', '\n']).next()) {
+                for context in contexts.filter_map(|rest| rest.split([' ', '`', '\n', '|']).next()) {
                     let placeholder = context.trim_matches(['<', '>']).chars().all(|letter| letter.is_ascii_uppercase());
                     assert!(SITES.contains(&context) || context.starts_with("\"$") || placeholder, "{}: the bed has no context {context}", page.display());
                     named.push(context.to_owned());

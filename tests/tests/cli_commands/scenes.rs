@@ -201,8 +201,8 @@ fn states(current: &Value) -> String {
     let ids: Vec<&Value> = steps.as_array().expect("steps").iter().map(|step| &step["id"]).collect();
     let current: Vec<&Value> = current.as_array().expect("steps").iter().collect();
     let phase = |id: &Value| current.iter().find(|step| step["id"] == *id).map(|step| step["phase"].as_str());
-    let last = ids.iter().rposition(|id| phase(*id).is_some()).unwrap_or_default();
-    let state = |(at, id): (usize, &&Value)| match phase(*id) {
+    let last = ids.iter().rposition(|id| phase(id).is_some()).unwrap_or_default();
+    let state = |(at, id): (usize, &&Value)| match phase(id) {
         Some(Some("WaitingForPerson")) => 'w',
         Some(_) => 'r',
         None if at < last => 'd',

@@ -101,8 +101,8 @@ fn fault_e1_commands_run_and_connections_open_only_behind_the_gate() {
         sources(&operator.join(folder), &mut found);
     }
     for (words, places) in [
-        // Takes a pod that its caller has chosen.
-        (".exec(", &["runs/src/sites/pods.rs"][..]),
+        // Takes a pod that its caller has chosen; the other puts the operator's own program in the place of itself.
+        (".exec(", &["runs/src/sites/pods.rs", "src/lease_loss.rs"][..]),
         // Into a pod that is known to be a mover's of the run, whose step has passed the gate.
         (".attach(", &["runs/src/effects/mover/keys.rs"]),
         // A mover runs what the gate has let the operator give it, with rights in the run's namespaces only.
