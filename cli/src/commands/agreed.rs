@@ -193,7 +193,10 @@ impl Steps {
             let course = self.course.get(at);
             let mut row = vec![mark(course).with(step.id.as_str()), deadline(step)];
             row.extend(begun.then(|| times(course, clock, language)));
-            row.push(Line::of(text::step_does(step).pick(language)).tone(Tone::Dim, text::if_it_fails(step).pick(language)));
+            let work = Line::of(text::step_does(step).pick(language));
+            // Of one that has ended it is known.
+            let may_fail = course.is_none_or(|course| course.outcome == Outcome::Open);
+            row.push(if may_fail { work.tone(Tone::Dim, text::if_it_fails(step).pick(language)) } else { work });
             table.row(row);
         }
         table.lines()

@@ -72,7 +72,7 @@ fn page(reason: &Reason, said: &Explained, place: &str, language: Language) -> V
     todo.extend(said.commands.iter().map(|command| Line::toned(Tone::Strong, typed(command, place))));
     let runbooks = said.runbooks.iter().map(|alert| Line::of(runbook(alert))).collect();
     let mut table = Table::bare();
-    for (head, lines) in [(explain::MEANING, vec![Line::of(meaning(reason, said, language))]), (explain::TODO, todo), (explain::RUNBOOK, runbooks)] {
+    for (head, lines) in [(explain::MEANING, vec![Line::of(meaning(reason, said, language))]), (explain::WHAT_TO_DO, todo), (explain::RUNBOOK, runbooks)] {
         for (at, line) in lines.into_iter().enumerate() {
             table.row(vec![Line::toned(Tone::Dim, if at == 0 { head.pick(language) } else { "" }), line]);
         }

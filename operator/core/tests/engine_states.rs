@@ -1,8 +1,12 @@
 //! Where each step stands, as a status tells it in letters: what the journal says, however much of it is written.
 
-use crate::engine_world::{Fuse, Orchestrator, Store, TestPlan, action, draft::draft, lines, run_with};
+use crate::engine_world::{
+    TestPlan,
+    draft::{asked, draft, run_while_asked},
+    lines,
+};
 use p861_core::engine::{Direction, Event, Journal, Record, SkipCause, StepId, StepState, WaitsFor, summary};
-use p861_crds::common::{ActionKind, StepCounts};
+use p861_crds::common::StepCounts;
 use proptest::prelude::*;
 
 /// What a step may be called by the last of its records alone. The plan decides among them: whether a failure is for good, and whether what waits will never run.
@@ -50,25 +54,9 @@ proptest! {
     #[test]
     fn fault_h1_at_every_prefix_of_a_journal_the_letters_say_of_each_step_what_the_journal_says(
         draft in draft(),
-        asked in proptest::collection::vec((0..40_i64, 0..4_usize, 0..9_usize), 0..6),
+        asked in asked(),
     ) {
-        let (plan, mut world, mut store) = (draft.plan(), draft.world(), Store::default());
-        let mut orchestrator = Orchestrator::claim(&plan, &mut store, &world, Fuse(None)).unwrap();
-        let start = world.now;
-        let mut asked = asked;
-        asked.sort_unstable();
-        let mut asked = asked.into_iter().peekable();
-        run_with(&plan, &mut store, &mut world, &mut orchestrator, |world, _| {
-            let passed = world.now.duration_since(start).as_secs();
-            while let Some((_, kind, step)) = asked.next_if(|(at, ..)| *at <= passed) {
-                let step = format!("step/{step}");
-                world.actions.push(match kind {
-                    0 => action(ActionKind::Abort, None),
-                    1 => action(ActionKind::Retry, Some(&step)),
-                    _ => action(ActionKind::Skip, Some(&step)),
-                });
-            }
-        }).unwrap();
+        let (plan, store) = run_while_asked(&draft, asked);
         for cut in 1..=store.records.len() {
             check_prefix(&plan, &store.records[..cut]);
         }

@@ -10,6 +10,7 @@ mod engine_states;
 mod engine_stories;
 mod engine_summary;
 mod engine_world;
+mod maintenance_again;
 mod maintenance_alerts;
 mod maintenance_change;
 mod maintenance_people;

@@ -1,6 +1,7 @@
 //! The demo: two sites come up, two applications are backed up and recovered in isolation, and the drill is measured. A drill that fails becomes an alert and a
 //! ticket, the platform is judged, and a change runs under a ticket.
 
+use p861_core::quantity::{Quantity, human_bytes};
 use p861_testbed::bed::{self, BedError, Result};
 use p861_testbed::report::{Report, seconds};
 use p861_tests::install::root;
@@ -174,7 +175,7 @@ fn summary(stage: &Stage, backups: &[(&str, Duration)], drill: &Value, page: &Pa
         let status = &list["items"][0]["status"];
         lines.push(format!(
             "Backup of {application}: {} in {}, verified {}.",
-            status["size"]["total"].as_str().unwrap_or("?"),
+            status["size"]["total"].as_str().and_then(|text| Quantity::parse(text).ok()?.bytes().ok()).map_or_else(|| "?".to_owned(), human_bytes),
             seconds(*took),
             status["verification"]["level"].as_str().unwrap_or("?")
         ));

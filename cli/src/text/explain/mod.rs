@@ -20,7 +20,7 @@ use p861_crds::Reason;
 /// Head of what a reason means.
 pub const MEANING: Word = Word { en: "Meaning", zh: "含义" };
 /// Head of what to do about it.
-pub const TODO: Word = Word { en: "What to do", zh: "处理" };
+pub const WHAT_TO_DO: Word = Word { en: "What to do", zh: "处理" };
 /// Head of the runbooks that say more.
 pub const RUNBOOK: Word = Word { en: "Runbook", zh: "处置手册" };
 

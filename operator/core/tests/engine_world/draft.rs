@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 
 use p861_core::engine::{Backoff, Limits, OnFailure, OnTimeout, Plan, Prompt, Retry, Step, StepId};
-use p861_crds::common::LocalizedText;
+use p861_crds::common::{ActionKind, LocalizedText};
 use proptest::prelude::*;
 
-use super::{Behaviour, Person, TestPlan, World, seconds};
+use super::{Behaviour, Fuse, Orchestrator, Person, Store, TestPlan, World, action, run_with, seconds};
 
 #[derive(Clone, Debug)]
 pub struct StepDraft {
@@ -154,4 +154,33 @@ impl Draft {
         world.scripts.clear();
         world
     }
+}
+
+/// What people ask of a run: after how many seconds, what, and of which step.
+pub type Asked = Vec<(i64, usize, usize)>;
+
+pub fn asked() -> impl Strategy<Value = Asked> {
+    prop::collection::vec((0..40_i64, 0..4_usize, 0..9_usize), 0..6)
+}
+
+/// Runs the plan to its end while people abort it, and retry and skip steps; returns it with its whole journal.
+pub fn run_while_asked(draft: &Draft, mut asked: Asked) -> (TestPlan, Store) {
+    let (plan, mut world, mut store) = (draft.plan(), draft.world(), Store::default());
+    let mut orchestrator = Orchestrator::claim(&plan, &mut store, &world, Fuse(None)).unwrap();
+    let start = world.now;
+    asked.sort_unstable();
+    let mut asked = asked.into_iter().peekable();
+    run_with(&plan, &mut store, &mut world, &mut orchestrator, |world, _| {
+        let passed = world.now.duration_since(start).as_secs();
+        while let Some((_, kind, step)) = asked.next_if(|(at, ..)| *at <= passed) {
+            let step = format!("step/{step}");
+            world.actions.push(match kind {
+                0 => action(ActionKind::Abort, None),
+                1 => action(ActionKind::Retry, Some(&step)),
+                _ => action(ActionKind::Skip, Some(&step)),
+            });
+        }
+    })
+    .unwrap();
+    (plan, store)
 }

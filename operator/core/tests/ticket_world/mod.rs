@@ -8,9 +8,9 @@ use p861_core::maintenance::{
     window::Opening,
 };
 use p861_crds::{
-    ChangeTemplate, MaintenanceTicket, MaintenanceTicketSpec, MaintenanceTicketStatus,
+    ChangeTemplate, MaintenanceTicket, MaintenanceTicketSpec, MaintenanceTicketStatus, Time,
     maintenance::roster::OnDuty,
-    maintenance::ticket::{ClockName, ClockState, TicketAction, TicketActionKind, TicketPhase},
+    maintenance::ticket::{AlertState, ClockName, ClockState, TicketAction, TicketActionKind, TicketAlert, TicketPhase},
 };
 use serde_json::json;
 
@@ -150,4 +150,20 @@ pub fn condition(decision: &Decision, kind: &str) -> (Option<bool>, String) {
 
 pub fn open_now() -> Opening {
     Opening { open: true, frozen_by: None, next_open_time: None, next_close_time: None }
+}
+
+pub fn fired(number: u32, severity: &str, state: AlertState) -> TicketAlert {
+    TicketAlert {
+        fingerprint: format!("{number:016x}"),
+        alert_name: format!("Alert{number}"),
+        severity: Some(severity.into()),
+        state,
+        start_time: Time(after(0)),
+        end_time: None,
+        posted_by: None,
+    }
+}
+
+pub fn due(world: &World, name: ClockName) -> jiff::Timestamp {
+    world.status.clocks.iter().find(|clock| clock.name == name).unwrap().due_time.0
 }

@@ -24,7 +24,7 @@ const SCRATCH_PATH: &str = "/tmp/objects";
 
 /// Objects that are being listed.
 pub(super) struct Listing {
-    /// When that began. The backup holds nothing older than that, and whoever restores it is told of nothing newer.
+    /// When that began: so old the backup says it is, however long its mover then waits for keys.
     began: Timestamp,
     folder: PathBuf,
     filled: Receiver<Filled>,
@@ -104,5 +104,25 @@ mod tests {
             let Evidence::ObjectsSaved { part, .. } = evidence else { panic!("{evidence:?}") };
             assert_eq!((part.started_at, part.files), (began, 1), "attempt {attempt}");
         }
+    }
+
+    #[tokio::test]
+    async fn fault_d_a_list_that_breaks_off_is_told_as_such_and_leaves_no_part() {
+        let (folder, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(scratch.path().join("namespaces.jsonl"), "{}\n").unwrap();
+        let location = Location::Folder { path: folder.path().to_owned() };
+        let access = RepositoryAccess { location: location.clone(), credentials: None, password: "correct horse".into(), id: None };
+        let made = access.clone();
+        blocking(move || Repository::open_or_init(&made).map(drop)).await.unwrap();
+        let (told, filled) = channel();
+        let saved = tokio::spawn(async move {
+            told.send(Filled::File("namespaces.jsonl".into())).unwrap();
+            Err(WorkError::stated(p861_crds::Reason::ApiError, "list secrets in n: no answer", false))
+        });
+        let listing = Listing { began: Timestamp::now(), folder: scratch.path().to_owned(), filled, saved };
+        let objects = RunObjects::new(AsyncStore::new(&location, None).await.unwrap(), "run");
+        let error = store(listing, access, "run".into(), None, &objects).await.unwrap_err();
+        assert_eq!(error.to_string(), "list secrets in n: no answer");
+        assert_eq!(std::fs::read_dir(folder.path().join("snapshots")).unwrap().count(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod cgroups;
+mod disk;
 mod error;
 mod network;
 mod place;
@@ -81,6 +82,7 @@ impl Bed {
                 place.folder().display()
             )));
         }
+        disk::refuse_unless_there_is_room(Place::disk())?;
         let place = Place::take(name)?;
         let _turn = turn(&place)?;
         let file = place.folder().join("bed.json");

@@ -97,6 +97,11 @@ impl Place {
         format!("p861-{}", self.number)
     }
 
+    /// A folder of the disk that beds are on.
+    pub fn disk() -> &'static Path {
+        Path::new(BEDS).parent().unwrap_or(Path::new("/"))
+    }
+
     /// The bed's cgroup, in each hierarchy.
     pub fn cgroup(&self) -> String {
         format!("p861-testbed-{}", self.number)

@@ -3,7 +3,7 @@
 use super::{Outline, RunPhase, Snapshot, State, Story, Told};
 use jiff::Timestamp;
 use p861_core::engine::{Journal, Outcome, Record, RunSummary, StepTimeline, summary};
-use p861_crds::common::{ActionKind, CurrentStep, Time};
+use p861_crds::common::{CurrentStep, Time};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -11,7 +11,11 @@ use serde_json::json;
 #[allow(dead_code, reason = "a part of it is enough")]
 mod engine_world;
 
-use engine_world::{Fuse, Orchestrator, Store, TestPlan, action, draft::draft, lines, run_with};
+use engine_world::{
+    TestPlan,
+    draft::{asked, draft, run_while_asked},
+    lines,
+};
 
 /// The run as its status tells it.
 fn look(summary: &RunSummary) -> Snapshot {
@@ -78,25 +82,9 @@ proptest! {
     #[test]
     fn fault_h1_whoever_joins_at_any_record_sees_what_they_see_who_watched_from_the_beginning(
         draft in draft(),
-        asked in proptest::collection::vec((0..40_i64, 0..4_usize, 0..9_usize), 0..6),
+        asked in asked(),
     ) {
-        let (plan, mut world, mut store) = (draft.plan(), draft.world(), Store::default());
-        let mut orchestrator = Orchestrator::claim(&plan, &mut store, &world, Fuse(None)).unwrap();
-        let start = world.now;
-        let mut asked = asked;
-        asked.sort_unstable();
-        let mut asked = asked.into_iter().peekable();
-        run_with(&plan, &mut store, &mut world, &mut orchestrator, |world, _| {
-            let passed = world.now.duration_since(start).as_secs();
-            while let Some((_, kind, step)) = asked.next_if(|(at, ..)| *at <= passed) {
-                let step = format!("step/{step}");
-                world.actions.push(match kind {
-                    0 => action(ActionKind::Abort, None),
-                    1 => action(ActionKind::Retry, Some(&step)),
-                    _ => action(ActionKind::Skip, Some(&step)),
-                });
-            }
-        }).unwrap();
+        let (plan, store) = run_while_asked(&draft, asked);
         check(&plan, &store.records);
     }
 }

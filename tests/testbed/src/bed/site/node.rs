@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Site;
+use crate::bed::disk::EVICTION_PERCENT;
 use crate::bed::error::{BedError, Result};
 use crate::bed::network::{DNS_SERVICE, NO_RESOLVER, pods};
 use crate::bed::process::Room;
@@ -149,6 +150,7 @@ conf_dir = "{cni}"
         let resolver = self.folder.join("resolv.conf");
         // Nobody outside answers names: a bed leads nowhere.
         write(&resolver, NO_RESOLVER)?;
+        let percent = format!("{EVICTION_PERCENT}%");
         let [plugins, logs] = ["volume-plugins", "pod-logs"].map(|name| self.folder.join(name));
         let config = json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
@@ -159,7 +161,7 @@ conf_dir = "{cni}"
             "clusterDNS": [DNS_SERVICE], "clusterDomain": "cluster.local", "resolvConf": resolver,
             "podLogsDir": logs, "volumePluginDir": plugins, "healthzBindAddress": "127.0.0.1",
             // A bed lives for an hour on somebody's machine: what it evicts for would be that machine's state.
-            "evictionHard": {"memory.available": "64Mi", "nodefs.available": "1%", "nodefs.inodesFree": "1%", "imagefs.available": "1%"},
+            "evictionHard": {"memory.available": "64Mi", "nodefs.available": percent, "nodefs.inodesFree": percent, "imagefs.available": percent},
             "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99, "enforceNodeAllocatable": ["none"],
             "maxPods": 200, "nodeStatusUpdateFrequency": "4s", "syncFrequency": "10s", "serializeImagePulls": false,
             "registryPullQPS": 0, "eventRecordQPS": 0, "kubeAPIQPS": 200, "kubeAPIBurst": 400,
