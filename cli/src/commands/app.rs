@@ -74,20 +74,21 @@ fn page(application: &Application, clock: &Clock, language: Language, place: &st
         let text = |value: Option<&p861_crds::Duration>| value.map_or_else(|| "-".to_owned(), |value| text::span(&value.0, language));
         format!("RTO {}{}RPO {}", text(o.rto.as_ref()), text::COMMA.pick(language), text(o.rpo.as_ref()))
     });
+    let comma = text::COMMA.pick(language);
     let ago = |time: jiff::Timestamp| text::ago(&clock.minute(time), &clock.age(time, language)).pick(language).to_owned();
     lines.extend(
         Facts::new(language)
             .with(text::F_DEPARTMENT, &application.spec.department)
             .maybe(text::F_ACTIVE_SITE, status.active_site.as_ref())
             .maybe(text::F_OBJECTIVES, objectives)
-            .maybe(text::F_BACKUP, status.last_backup.as_ref().map(|last| format!("{}, {}", last.name, ago(last.recovery_point_time.0))))
+            .maybe(text::F_BACKUP, status.last_backup.as_ref().map(|last| format!("{}{comma}{}", last.name, ago(last.recovery_point_time.0))))
             .maybe(
                 text::F_VERIFIED,
                 (!status.verified.is_empty())
-                    .then(|| status.verified.iter().map(|v| format!("{} {}", text::value(v.level).pick(language), v.backup)).collect::<Vec<_>>().join(", ")),
+                    .then(|| status.verified.iter().map(|v| format!("{} {}", text::value(v.level).pick(language), v.backup)).collect::<Vec<_>>().join(comma)),
             )
             .maybe(text::F_PLAN, status.recovery_plan.as_ref())
-            .maybe(text::F_DRILL, status.last_drill.as_ref().map(|last| format!("{}, {}", last.name, ago(last.completion_time.0))))
+            .maybe(text::F_DRILL, status.last_drill.as_ref().map(|last| format!("{}{comma}{}", last.name, ago(last.completion_time.0))))
             .lines(),
     );
     lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &name }));

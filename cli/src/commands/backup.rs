@@ -216,7 +216,7 @@ impl Watched for Backup {
 /// Content of a backup: `1 stream, 1 volume, 1.8 GiB`.
 pub fn contents_and_size(status: &BackupStatus, language: Language) -> String {
     let contents = status.contents.as_ref().map(|contents| text::data_parts(contents).pick(language).to_owned());
-    [contents, status.size.as_ref().map(|s| size(&s.total))].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    [contents, status.size.as_ref().map(|s| size(&s.total))].into_iter().flatten().collect::<Vec<_>>().join(text::COMMA.pick(language))
 }
 
 #[cfg(test)]

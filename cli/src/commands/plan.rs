@@ -120,7 +120,11 @@ fn page(hub: &Hub, plan: &RecoveryPlan, language: Language) -> Vec<Line> {
         |group: &p861_crds::recovery::plan::Group| group.members.iter().map(|member| member.application_ref.name.as_str()).collect::<Vec<_>>().join(", ");
     let groups: Vec<String> = plan.spec.groups.iter().map(|group| format!("{} ({})", group.name, members(group))).collect();
     let ago = |time: jiff::Timestamp| text::ago(&hub.clock.minute(time), &hub.clock.age(time, language)).pick(language).to_owned();
-    let last = status.last_drill.as_ref().map(|last| format!("{}: {}, {}", last.name, text::result(last.result).pick(language), ago(last.completion_time.0)));
+    let (colon, comma) = (text::COLON.pick(language), text::COMMA.pick(language));
+    let last = status
+        .last_drill
+        .as_ref()
+        .map(|last| format!("{}{colon}{}{comma}{}", last.name, text::result(last.result).pick(language), ago(last.completion_time.0)));
     lines.extend(
         Facts::new(language)
             .with(text::F_GROUPS, groups.join(" → "))

@@ -38,6 +38,24 @@ const NAMES: [&str; 27] = [
     "Complete",
 ];
 
+/// Whether a comma or a blank as between English sentences stands beside Chinese.
+fn has_english_stops(line: &str) -> bool {
+    let is_chinese = |character: char| ('\u{4e00}'..='\u{9fff}').contains(&character);
+    let beside = |mark: &str| {
+        line.match_indices(mark)
+            .any(|(at, _)| line[..at].chars().next_back().is_some_and(is_chinese) || line[at + mark.len()..].chars().next().is_some_and(is_chinese))
+    };
+    beside(", ") || line.contains("。 ") || line.contains("， ") || line.contains("； ")
+}
+
+#[test]
+fn stops_as_in_english_are_seen_only_beside_chinese() {
+    for (line, seen) in [("1个卷, 576 KiB", true), ("b-1, 存储完好", true), ("无残留。 报告", true), ("approval, portal", false), ("1个卷，576 KiB", false)]
+    {
+        assert_eq!(has_english_stops(line), seen, "{line}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_h27_a_chinese_page_has_no_english_words() {
     let hub = Hub::of("pages").await;
@@ -86,6 +104,9 @@ async fn fault_h27_a_chinese_page_has_no_english_words() {
             let english: Vec<String> = english_words(line).into_iter().filter(|word| !NAMES.contains(&word.as_str())).collect();
             if !english.is_empty() {
                 found.push(format!("{words}: {english:?} in {line:?}"));
+            }
+            if has_english_stops(line) {
+                found.push(format!("{words}: a stop as in English in {line:?}"));
             }
         }
     }

@@ -163,7 +163,8 @@ pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Lang
     let report = told.is_some().then(|| text::report_command(&name, place).pick(language).to_owned());
     let last: Vec<String> = [cleaned, report].into_iter().flatten().collect();
     if !last.is_empty() {
-        lines.push(Line::of(last.join(" ")));
+        // A Chinese full stop has its own space.
+        lines.push(Line::of(last.join(if language == Language::Zh { "" } else { " " })));
     }
     lines
 }
