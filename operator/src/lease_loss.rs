@@ -112,9 +112,9 @@ mod tests {
     /// Says to the test program, started by itself, that it is to start anew.
     const TOLD: &str = "P861_TEST_STARTS_ANEW";
 
-    /// What a process is, apart from what it has done.
+    /// What a process is, apart from what it has done. Its signals are those of the thread that asks: the first one has them blocked for the moment in which it makes another.
     fn self_portrait() -> String {
-        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
         let lines: BTreeMap<&str, &str> = status.lines().filter_map(|line| line.split_once(':')).map(|(key, value)| (key, value.trim())).collect();
         // The twentieth value after the name, which may have spaces in it: when it began.
         let stat = fs::read_to_string("/proc/self/stat").unwrap();
