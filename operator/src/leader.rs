@@ -1,163 +1,194 @@
-//! Leader election: one replica acts at a time, and only while its lease is certainly unexpired.
-//!
-//! `kube-lease-manager` maintains the lease by wall clocks. This module adds a deadline on the monotonic clock: a renewal that appears between two readings
-//! counts from when the *earlier* reading was sent, so a slow answer or a clock jump can only shorten our time.
+//! Leader election: one replica acts at a time, and only while its lease is certainly unexpired. The rule is `candidate.rs`; here are its requests.
 //!
 //! The lease is kept by a thread of its own: thousands of reconciles that wait for a worker don't delay its renewal.
 
+mod candidate;
+
+pub use candidate::LeaseTimes;
+
+use candidate::Candidate;
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client, Config, api::PostParams};
-use kube_lease_manager::{LeaseManager, LeaseManagerBuilder};
-use p861_runs::{
-    error::{self, ErrorContext as _},
-    leadership::Leadership,
-};
+use p861_runs::leadership::Leadership;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
-/// A shorter lease can't be renewed in time on a busy API server: its margins are fractions of its length.
-const MIN_LEASE_SECONDS: u64 = 3;
-const MAX_LEASE_SECONDS: u64 = 600;
 /// Name of the lease, in the operator's namespace.
 pub const LEASE_NAME: &str = "p861-operator";
+/// How long a process that acts no more tries to release the lease.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Length of the lease, and the margins derived from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaseTimes {
-    seconds: u64,
+/// One term of a replica: it waits for the lease, holds it, and loses or releases it.
+pub struct Term {
+    /// Turns true once this process leads; when it turns false again, or its sender is gone, the lease is lost, and the process must start anew (`lease_loss.rs`): it competes no more.
+    pub leads: watch::Receiver<bool>,
+    end: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
 }
 
-impl LeaseTimes {
-    /// From the length in seconds, as a command line has it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let seconds = text.parse().ok().filter(|seconds| (MIN_LEASE_SECONDS..=MAX_LEASE_SECONDS).contains(seconds));
-        let seconds = seconds.ok_or_else(|| format!("write whole seconds from {MIN_LEASE_SECONDS} to {MAX_LEASE_SECONDS}, for example 15"))?;
-        Ok(Self { seconds })
-    }
-
-    /// How long the lease lasts after its renewal.
-    fn duration(self) -> Duration {
-        Duration::from_secs(self.seconds)
-    }
-
-    /// Seconds before its end at which the lease is renewed: two thirds of its length, so that one that fails or is late can be made up for.
-    fn grace_seconds(self) -> u64 {
-        self.seconds * 2 / 3
-    }
-
-    /// Time between readings. A renewal counts from the reading before it, so this must stay well below the grace.
-    fn read_interval(self) -> Duration {
-        self.duration() * 2 / 15
+impl Term {
+    /// Competes no more, and then releases the lease if this replica still holds it, so that another one needn't wait until it runs out. Nothing may act any more when this is called.
+    pub async fn end(self) {
+        // If nobody listens, the thread has ended already.
+        let _ = self.end.send(());
+        let _ = self.ended.await;
     }
 }
 
-/// Competes for the lease, for one term. The receiver turns true once this process leads; when it turns false again, or its sender is gone, the term is over: the process must start
-/// anew (`lease_loss.rs`), and doesn't compete meanwhile. Errors, such as a missing permission, are retried: a running process that reports that it doesn't lead is easier to
-/// diagnose than one in a crash loop.
+/// Competes for the lease, for one term. Errors, such as a missing permission, are retried: a running process that reports that it doesn't lead is easier to diagnose than one in a
+/// crash loop.
 ///
 /// # Errors
 /// If the thread can't be started, or the cluster's certificates are unusable.
-pub fn compete(config: Config, namespace: &str, identity: &str, times: LeaseTimes, leadership: Leadership) -> std::io::Result<watch::Receiver<bool>> {
-    let (sender, receiver) = watch::channel(false);
+pub fn compete(config: Config, namespace: &str, identity: &str, times: LeaseTimes, leadership: Leadership) -> std::io::Result<Term> {
+    let (sender, leads) = watch::channel(false);
+    let (end, mut asked) = oneshot::channel();
+    let (done, ended) = oneshot::channel();
     let (namespace, identity) = (namespace.to_owned(), identity.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let keep = async move {
         // A client belongs to the runtime that made it.
         match Client::try_from(config) {
-            Ok(client) => keep(client, &namespace, &identity, times, &leadership, sender).await,
+            Ok(client) => {
+                let mut keeper =
+                    Keeper { client, namespace, candidate: Candidate::new(&identity, times), times, leadership, leading: sender, said: String::new() };
+                tokio::select! {
+                    () = keeper.keep() => drop(asked.await),
+                    _ = &mut asked => {}
+                }
+                keeper.release().await;
+            }
             Err(error) => tracing::error!("there is no client for the lease: {error}"),
         }
+        drop(done);
     };
     std::thread::Builder::new().name("lease".into()).spawn(move || runtime.block_on(keep))?;
-    Ok(receiver)
+    Ok(Term { leads, end, ended })
 }
 
-/// Competes until it has led and leads no more, or nobody listens.
-async fn keep(client: Client, namespace: &str, identity: &str, times: LeaseTimes, leadership: &Leadership, leading: watch::Sender<bool>) {
-    let read_interval = times.read_interval();
-    let manager = manager(&client, namespace, identity, times).await;
-    let leases: Api<Lease> = Api::namespaced(client, namespace);
-    // Read before competing: a renewal that differs from this one is certainly younger. Without it the first reading would have no known age, since a restarted
-    // container has the same name as before and may find its own old lease.
-    let sent = Instant::now();
-    let (mut sent_before, mut last_renewal) = match tokio::time::timeout(read_interval * 2, leases.get_opt(LEASE_NAME)).await {
-        Ok(Ok(lease)) => (Some(sent), lease.and_then(|lease| lease.spec?.renew_time)),
-        _ => (None, None),
-    };
-    let (mut held, _task) = manager.watch().await;
-    loop {
-        let sent = Instant::now();
-        let lease = tokio::time::timeout(read_interval * 2, leases.get(LEASE_NAME)).await;
-        if let Ok(Ok(lease)) = lease {
-            let spec = lease.spec.unwrap_or_default();
-            let ours = spec.holder_identity.as_deref() == Some(identity);
-            if !ours {
-                leadership.set(None);
-            } else if spec.renew_time != last_renewal {
-                if let Some(sent_before) = sent_before {
-                    leadership.set(Some(sent_before + times.duration()));
-                }
-                last_renewal = spec.renew_time;
+/// Keeps the lease of one term.
+struct Keeper {
+    client: Client,
+    namespace: String,
+    candidate: Candidate,
+    times: LeaseTimes,
+    leadership: Leadership,
+    leading: watch::Sender<bool>,
+    /// The last fault that was logged: each is logged once.
+    said: String,
+}
+
+impl Keeper {
+    fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Returns when the lease was held and is lost. It may be dropped at any moment.
+    async fn keep(&mut self) {
+        loop {
+            let (led, until) = (*self.leading.borrow(), self.candidate.acts_until());
+            // Also if nobody has taken the lease meanwhile: requests were refused, and what sent them has ended.
+            let lapsed = || led && until.is_none_or(|until| until <= Instant::now());
+            let answered = !lapsed() && self.step().await;
+            let until = self.candidate.acts_until().filter(|until| !lapsed() && Instant::now() < *until);
+            self.leadership.set(until);
+            self.leading.send_replace(until.is_some());
+            if led && until.is_none() {
+                return;
             }
-            sent_before = Some(sent);
+            let next = if answered { self.candidate.claims_at() } else { Some(Instant::now() + self.times.retry_interval()) };
+            // Nobody tells a replica that the lease was released: it looks. A holder does not.
+            let read = until.is_none().then(|| Instant::now() + self.times.read_interval());
+            if let Some(wake) = [next, read, until].into_iter().flatten().min() {
+                tokio::time::sleep_until(wake.into()).await;
+            }
         }
-        let leads = leadership.holds();
-        let led = *leading.borrow();
-        if leads != led && (leading.send(leads).is_err() || led) {
-            return;
+    }
+
+    /// Writes what may be claimed, and reads otherwise. False: there was no answer, or a refusal; it is tried again after a while.
+    async fn step(&mut self) -> bool {
+        let sent = Instant::now();
+        let claim = self.candidate.claim(sent, Timestamp::now());
+        let is_claim = claim.is_some();
+        let request = async {
+            match claim {
+                Some(lease) => self.write(lease).await.map(Some),
+                None => self.leases().get_opt(LEASE_NAME).await,
+            }
+        };
+        let fault = match tokio::time::timeout(self.times.read_interval() * 2, request).await {
+            Ok(Ok(Some(lease))) if is_claim => {
+                self.candidate.wrote(lease, sent, Instant::now());
+                return true;
+            }
+            Ok(Ok(lease)) => {
+                self.candidate.saw(lease, Instant::now());
+                return true;
+            }
+            // Somebody else has written it: read what.
+            Ok(Err(error)) if is_claim && is_conflict(&error) => return self.read().await,
+            Ok(Err(kube::Error::Api(status))) if is_claim && status.code == 404 => {
+                self.candidate.saw(None, Instant::now());
+                "somebody has deleted it".to_owned()
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the API server does not answer".to_owned(),
+        };
+        self.say(fault);
+        false
+    }
+
+    async fn read(&mut self) -> bool {
+        match tokio::time::timeout(self.times.read_interval() * 2, self.leases().get_opt(LEASE_NAME)).await {
+            Ok(Ok(lease)) => self.candidate.saw(lease, Instant::now()),
+            Ok(Err(error)) => self.say(error.to_string()),
+            Err(_) => self.say("the API server does not answer".to_owned()),
         }
-        tokio::select! {
-            () = tokio::time::sleep(if leads { read_interval } else { read_interval / 4 }) => {}
-            changed = held.changed() => if changed.is_err() { tokio::time::sleep(read_interval).await },
+        // Also after an answer: what was refused once is not tried again at once.
+        false
+    }
+
+    /// In its version, or as the first.
+    async fn write(&self, lease: Lease) -> kube::Result<Lease> {
+        let parameters = PostParams::default();
+        if lease.metadata.resource_version.is_some() {
+            return self.leases().replace(LEASE_NAME, &parameters, &lease).await;
+        }
+        let mut lease = lease;
+        lease.metadata.name = Some(LEASE_NAME.to_owned());
+        self.leases().create(&parameters, &lease).await
+    }
+
+    /// Releases the lease if it is still this replica's.
+    async fn release(&mut self) {
+        match tokio::time::timeout(RELEASE_PATIENCE, self.free()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the lease, if it is still this replica's, is left to run out: {error}"),
+            Err(_) => tracing::warn!("the lease, if it is still this replica's, is left to run out: the API server did not answer within {RELEASE_PATIENCE:?}"),
+        }
+    }
+
+    async fn free(&mut self) -> kube::Result<()> {
+        loop {
+            // A renewal whose answer never came may have made it another version, or may yet.
+            self.candidate.saw(self.leases().get_opt(LEASE_NAME).await?, Instant::now());
+            let Some(freed) = self.candidate.freed() else { return Ok(()) };
+            match self.write(freed).await {
+                Err(error) if is_conflict(&error) => {}
+                written => return written.map(drop),
+            }
+        }
+    }
+
+    fn say(&mut self, fault: String) {
+        if self.said != fault {
+            tracing::warn!("lease {LEASE_NAME} can't be had or renewed, and without it nothing is done: {fault}");
+            self.said = fault;
         }
     }
 }
 
-/// What renews the lease, as soon as the API server gives it.
-async fn manager(client: &Client, namespace: &str, identity: &str, times: LeaseTimes) -> LeaseManager {
-    loop {
-        let lease = LeaseManagerBuilder::new(client.clone(), LEASE_NAME)
-            .with_namespace(namespace)
-            .with_identity(identity)
-            .with_duration(times.seconds)
-            .with_grace(times.grace_seconds());
-        match lease.build().await {
-            Ok(manager) => return manager,
-            Err(error) => tracing::warn!("lease {namespace}/{LEASE_NAME} can't be had, and without it nothing is done: {error}"),
-        }
-        tokio::time::sleep(times.read_interval()).await;
-    }
-}
-
-/// Releases the lease, so that another replica needn't wait until it expires.
-pub async fn release(client: Client, namespace: &str, identity: &str) -> error::Result<()> {
-    let leases: Api<Lease> = Api::namespaced(client, namespace);
-    let lease = leases.get(LEASE_NAME).await.context(|| format!("read lease {LEASE_NAME}"))?;
-    if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(identity) {
-        return Ok(());
-    }
-    let mut freed = lease;
-    if let Some(spec) = freed.spec.as_mut() {
-        spec.holder_identity = None;
-        spec.renew_time = None;
-        spec.acquire_time = None;
-    }
-    leases.replace(LEASE_NAME, &PostParams::default(), &freed).await.context(|| format!("release lease {LEASE_NAME}"))?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_margins_of_a_lease_are_shares_of_it() {
-        for (text, grace, read_interval) in [("15", 10, 2_000), ("6", 4, 800), ("3", 2, 400)] {
-            let times = LeaseTimes::parse(text).unwrap();
-            assert_eq!((times.grace_seconds(), times.read_interval()), (grace, Duration::from_millis(read_interval)), "{text}");
-        }
-        for text in ["2", "601", "15s", ""] {
-            assert!(LeaseTimes::parse(text).unwrap_err().contains("3 to 600"), "{text}");
-        }
-    }
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
 }

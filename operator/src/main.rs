@@ -112,8 +112,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> ExitCode {
-    let filter = EnvFilter::try_from_env("P861_LOG_FILTER")
-        .unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn,kube_client::client::builder=off,rustic_core=warn,jiff=error"));
+    let filter =
+        EnvFilter::try_from_env("P861_LOG_FILTER").unwrap_or_else(|_| EnvFilter::new("info,kube_client::client::builder=off,rustic_core=warn,jiff=error"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let limit = LogLimit::default();
     match arguments.log {

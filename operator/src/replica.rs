@@ -44,8 +44,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 const CHILDREN_PATIENCE: Duration = Duration::from_secs(10);
 /// Requests that were sent before the process resigned have arrived after this.
 const IN_TRANSIT: Duration = Duration::from_millis(500);
-/// How long a process that has lost the lease tries to release what may be left of it.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Somebody asks the process to end.
 struct EndRequest {
@@ -70,7 +68,7 @@ impl EndRequest {
 #[derive(Clone)]
 struct Replica {
     config: Config,
-    /// Only for the lease itself and for reads before it is held; all other requests go through the guard.
+    /// For reads before the lease is held; all other requests go through the guard.
     client: Client,
     namespace: String,
     identity: String,
@@ -111,32 +109,39 @@ pub async fn operate(arguments: RunArguments, log_limit: LogLimit) -> Result<(),
             tracing::warn!(losses = losses.total, "the lease was lost again and again: this replica competes for it in {:?}", losses.pause());
             tokio::time::sleep(losses.pause()).await;
         }
-        let leads = leader::compete(replica.config.clone(), &replica.namespace, &replica.identity, arguments.lease_duration, replica.leadership.clone());
-        leads.map(|leads| (leads, networks))
+        let term = leader::compete(replica.config.clone(), &replica.namespace, &replica.identity, arguments.lease_duration, replica.leadership.clone());
+        term.map(|term| (term, networks))
     };
-    let (mut leads, networks) = tokio::select! {
-        leads = competes => leads?,
+    let (mut term, networks) = tokio::select! {
+        term = competes => term?,
         () = end_request.heard() => return Ok(()),
     };
     tracing::info!(identity = replica.identity, "waits for the lease");
     tokio::select! {
-        led = leads.wait_for(|leads| *leads) => { led?; }
+        led = term.leads.wait_for(|leads| *leads) => { led?; }
         () = end_request.heard() => return Ok(()),
     }
     tracing::info!(identity = replica.identity, "leads");
     let began = Instant::now();
-    tokio::select! {
+    let is_lost = tokio::select! {
         ended = Box::pin(replica.clone().lead(arguments, folders, messaging, networks, log_limit)) => match ended? {},
-        lost = leads.wait_for(|leads| !*leads) => { lost?; }
-        () = end_request.heard() => {
-            tracing::info!("ends on request");
-            replica.stand_down().await;
-            return Ok(leader::release(replica.client, &replica.namespace, &replica.identity).await?);
-        }
+        lost = term.leads.wait_for(|leads| !*leads) => { lost?; true }
+        () = end_request.heard() => false,
+    };
+    if !is_lost {
+        tracing::info!("ends on request");
+        replica.stand_down().await;
+        term.end().await;
+        return Ok(());
     }
     tracing::warn!("the lease was lost: the work in hand is dropped, the journals have it; this process waits for the lease again");
+    let let_go = async {
+        replica.stand_down().await;
+        // If it was only renewed too late for this process to be sure of it, nobody need wait until it runs out.
+        term.end().await;
+    };
     tokio::select! {
-        () = replica.let_go() => {}
+        () = let_go => {}
         () = end_request.heard() => return Ok(()),
     }
     Err(format!("the lease was lost, and the process can't start anew: {}", start_anew(losses.after(began.elapsed()))).into())
@@ -219,17 +224,6 @@ impl Replica {
             tracing::warn!("movers that are children of this process have not ended within {CHILDREN_PATIENCE:?}");
         }
         tokio::time::sleep(IN_TRANSIT).await;
-    }
-
-    /// Stands down after the lease was lost. If it was only renewed too late for this process to be sure of it, nobody need wait until it runs out.
-    async fn let_go(&self) {
-        self.stand_down().await;
-        let released = leader::release(self.client.clone(), &self.namespace, &self.identity);
-        match tokio::time::timeout(RELEASE_PATIENCE, released).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("the lease, if it is still this replica's, is left to run out: {error}"),
-            Err(_) => tracing::warn!("the lease, if it is still this replica's, is left to run out: the API server did not answer within {RELEASE_PATIENCE:?}"),
-        }
     }
 }
 

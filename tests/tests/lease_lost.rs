@@ -77,6 +77,21 @@ async fn fault_h7_a_leader_that_lost_its_lease_is_the_same_process_waits_and_lea
     assert_eq!(began(first.id), born);
 }
 
+/// Longer than anybody waits for an operator to lead: who would wait for the end of such a lease comes too late.
+const LONG_LEASE: &str = "150";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_asked_to_end_releases_the_lease_and_the_next_one_sees_it_without_waiting_for_its_end() {
+    let server = Lone::start_with_charts();
+    let address = || format!("127.0.0.1:{}", TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port());
+    let first = Operator::start_with_lease(&server, &address(), LONG_LEASE);
+    first.wait_leads();
+    let second = Operator::start_with_lease(&server, &address(), LONG_LEASE);
+    until(&second, "the second waits", async || if second.log().contains("waits for the lease") { Ok(()) } else { Err(second.said()) }).await;
+    first.signal(Signal::TERM);
+    second.wait_leads();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_h7_who_loses_the_lease_again_and_again_waits_before_it_competes() {
     let server = Lone::start_with_charts();

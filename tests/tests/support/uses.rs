@@ -435,8 +435,6 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
             }
         });
         each("Recorder::new(", &mut |place| all(Actor::Hub, &["create", "patch"], "events.events.k8s.io", &place));
-        // It reads the lease, makes it if it is missing, and applies its changes.
-        each("LeaseManagerBuilder::new(", &mut |place| all(Actor::Lease, &["get", "create", "patch"], "leases.coordination.k8s.io", &place));
         each("answer::of_page(", &mut |place| all(Actor::Site, &["get"], "services/proxy", &place));
         each("ours::apply(&bindings, ", &mut |place| all(Actor::Site, &["bind"], "clusterroles.rbac.authorization.k8s.io", &place));
         each("bindings .patch(name, ", &mut |place| {
@@ -479,7 +477,6 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
     for (words, times) in [
         ("Controller::new(Api::<HubObject<R::Kind>>::all", 1),
         ("Recorder::new(", 1),
-        ("LeaseManagerBuilder::new(", 1),
         ("answer::of_page(", 1),
         ("ours::apply(&bindings, ", 1),
         ("bindings .patch(name, ", 1),
