@@ -7,11 +7,11 @@ fn a_message_is_told_with_the_messages_in_its_holes() {
     for (message, told) in [
         ("1 of 4 checks fail (RecoverableData): p861 plan check core", "4 项检查中 1 项未通过（数据可恢复）：p861 plan check core"),
         ("laoshan-dr, 1 node", "laoshan-dr、1 个节点"),
-        ("the newest backup is older than the RPO of 15m: p861 backup now portal", "最近备份已超出 RPO 15分：p861 backup now portal"),
+        ("the newest backup is older than the RPO of 15m: p861 backup now portal", "最近备份已超出 RPO 15分钟：p861 backup now portal"),
         ("never restored and probed: portal, approval", "从未恢复并检查：portal、approval"),
         ("Network 62 far above Storage 8: spend on Storage first", "网络 62 远高于存储 8：应先投入存储"),
         ("24 steps, 2 applications", "24 个步骤、2 个应用"),
-        ("portal: RTO 9m40s of 5m, RPO 1h of 15m", "portal：RTO 9分40秒，目标 5分，RPO 1小时，目标 15分"),
+        ("portal: RTO 9m40s of 5m, RPO 1h of 15m", "portal：RTO 9分40秒，目标 5分钟，RPO 1小时，目标 15分钟"),
         ("under way (attempt 2)", "进行中（第 2 次尝试）"),
         ("paused", "已暂停"),
         ("opens Tue 2026-11-24 08:00 for 4h", "2026-11-24（周二）08:00 开放，持续 4小时"),

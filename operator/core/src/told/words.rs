@@ -21,9 +21,9 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("StorageClasses", "存储类齐备"),
     ("Images", "镜像来源"),
     // Levels of verification.
-    ("Stored", "存储完好"),
-    ("Restored", "已恢复验证"),
-    ("Probed", "已通过应用检查"),
+    ("Stored", "已存储"),
+    ("Restored", "已恢复"),
+    ("Probed", "已恢复并检查"),
     // Phases of runs.
     ("Pending", "等待"),
     ("Running", "进行中"),
@@ -37,6 +37,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("Refused", "被拒绝"),
     // Actions on runs and tickets.
     ("Pause", "暂停"),
+    ("Resume", "继续"),
     ("Abort", "中止"),
     ("Retry", "重试"),
     ("Skip", "跳过"),
@@ -45,9 +46,21 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("CleanUp", "清理"),
     ("Acknowledge", "响应"),
     ("Resolve", "解决"),
-    ("Report", "报告"),
+    ("Report", "上报"),
     ("HandOver", "交班"),
     ("TakeOver", "接班"),
+    // Phases of tickets.
+    ("Open", "待响应"),
+    ("Acknowledged", "已响应"),
+    ("Planned", "已有方案"),
+    ("Approved", "已批准"),
+    ("Scheduled", "已排期"),
+    ("InProgress", "处理中"),
+    ("Verifying", "验证中"),
+    ("Closed", "已关闭"),
+    ("Suspended", "已挂起"),
+    ("RolledBack", "已回退"),
+    ("Cancelled", "已取消"),
     // Policies of a change.
     ("Automatic", "自动"),
     ("OnFailure", "失败时回退"),
@@ -64,7 +77,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("Excluded", "已被排除"),
     ("BeingDeleted", "正在删除"),
     ("Finished", "已结束"),
-    ("StaleDiscovery", "API 服务器无应答"),
+    ("StaleDiscovery", "因 API 服务器无应答而略过"),
     // Words that stand alone in a message.
     ("unknown", "未知"),
     ("never", "从不"),
