@@ -10,13 +10,13 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::AlreadyExists => act(
             "已有同名的对象。",
             "The store has an object where the operator wanted to write a new one. If it lasts, find out who else writes at the repository's address.",
-            "对象存储中该位置已有内容。若持续出现，请查明还有谁在向备份库的地址写入。",
+            "operator 要新建的对象在存储中已存在。若持续出现，请查明还有谁在向备份库的地址写入。",
         )
         .run(&["p861 repository show REPOSITORY"]),
         Reason::ApiError => act(
             "API 服务器返回了错误。",
             "The message has the API server's own words. The operator tries again; if it lasts, see whether the cluster is well.",
-            "消息中是 API 服务器的原话。operator 会重试；若持续出现，请检查该集群。",
+            "消息中有 API 服务器的原话。operator 会重试；若持续出现，请检查该集群是否正常。",
         )
         .run(&["p861 site show SITE"]),
         Reason::AsDeclared => good("实际情况与声明一致。"),
@@ -37,7 +37,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "对方拒绝了凭据，或账号没有所需的权限。",
             "Renew the credentials that the message names: those of a site, a registry or an Alertmanager. If an account lacks a right on a site, upgrade the chart p861 \
              there to the operator's version.",
-            "更新消息所指的凭据（站点、镜像仓库或 Alertmanager）。若是账号在站点上缺少权限，请将该站点的 p861 chart 升级到与 operator 相同的版本。",
+            "请更新消息中指出的凭据（站点、镜像仓库或 Alertmanager）。若是账号在站点上缺少权限，请将该站点的 p861 chart 升级到与 operator 相同的版本。",
         )
         .run(&["p861 site show SITE"])
         .pages(&["P861BackupFailed", "P861SiteUnreachable"]),
@@ -45,13 +45,13 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::EgressRefused => act(
             "本安装不允许连接该地址。",
             "Correct the address. If the server really is there, whoever installs the chart opens its host with the value operator.egress.allow.",
-            "更正地址。若服务器确实在该处，请安装 chart 的人用 operator.egress.allow 放行。",
+            "请更正地址。若服务器确实在该处，请负责安装 chart 的管理员用 operator.egress.allow 放行。",
         )
         .pages(&["P861RepositoryNotReady"]),
         Reason::EndpointInvalid => act(
-            "地址的写法有误，或该地址转到别处。",
+            "地址的写法有误，或该地址会重定向到别处。",
             "Correct the url or the ca.crt that the message names. If the address redirects, write the one that it leads to.",
-            "更正消息所指的 url 或 ca.crt。若该地址会重定向，请直接写最终的地址。",
+            "请更正消息中指出的 url 或 ca.crt。若该地址会重定向，请直接填写最终地址。",
         )
         .run(&["kubectl get site SITE -o yaml", "kubectl get platform DISTRICT -n DISTRICT -o yaml"]),
         Reason::InternalError => act(
@@ -64,21 +64,21 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::Invalid => act(
             "某个字段的值无法使用。",
             "Correct the field that the message names. If the message says that there is no room, set lower limits in the District.",
-            "更正消息所指的字段。若消息提示内存已满，请调低区的限额。",
+            "请更正消息中指出的字段。若消息提示已容不下，请调低区的限额。",
         )
         .run(&["kubectl describe KIND NAME -n DISTRICT", "kubectl edit KIND NAME -n DISTRICT"])
         .pages(&["P861InvalidObject"]),
         Reason::LeaseLost => act(
             "租约已丢失，原持有者不再写入。",
             "Nothing at first: another replica of the operator goes on, or the next attempt of the step takes a new lease of the repository. If it lasts, see whether an operator leads.",
-            "一般无需处理：由 operator 的另一副本接替，或由下一次尝试重新取得备份库租约。若持续出现，请确认有 operator 处于主控状态。",
+            "一般无需处理：operator 的另一副本会接替，或由步骤的下一次尝试重新取得备份库租约。若持续出现，请确认 operator 有领导者。",
         )
         .run(&["p861 status", "kubectl -n p861-system get lease p861-operator"])
         .pages(&["P861NoLeader"]),
         Reason::NameTaken => act(
             "该名称已属于他人的对象。",
             "A Backup has the name that this change needs, and is not the change's. Delete it if nobody needs it, or open the change anew.",
-            "已有一个备份占用了本次变更所需的名称。若无人需要，请将其删除；否则请重新提出变更。",
+            "已有别的备份占用了本次变更所需的名称。若无人需要，请将其删除；否则请重新提出变更。",
         )
         .run(&["p861 backup show BACKUP"]),
         Reason::NotAvailable => act(
@@ -90,27 +90,27 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::NotFound => act(
             "所引用的对象不存在。",
             "Create the object that the message names, or correct the name where it is written.",
-            "创建消息所指的对象，或更正引用它的名称。",
+            "请创建消息中指出的对象，或更正引用处的名称。",
         ),
         Reason::NotListedYet => wait("operator 刚启动，尚未读完此类对象。"),
         Reason::NotOurs => act(
             "该对象并非由本平台创建，因此不会改动它。",
             "Look at the object that the message names. Delete or rename it if it may go, or hand it over to the operator by the label that the message names.",
-            "查看消息所指的对象：若可以删除就删除或改名；或按消息中的标签移交给 operator。",
+            "请查看消息中指出的对象：若可以，将其删除或改名；也可加上消息中给出的标签，移交给 operator 管理。",
         )
         .run(&["p861 platform gaps"])
         .pages(&["P861PlatformLayerWeak"]),
         Reason::NotResolved => act(
             "有引用未找到，因此无法判断。",
             "The condition Ready of the same object says what is missing: begin there.",
-            "同一对象的“就绪”状态说明了缺少什么，请先处理它。",
+            "同一对象的“就绪”状态说明了缺少什么：请先处理。",
         )
         .run(&["p861 app status APPLICATION"]),
         Reason::NotYet => wait("为时尚早，暂无结论。"),
         Reason::ReconcileTimeout => act(
             "处理该对象用时过长，已放弃，稍后重试。",
             "Something that the operator asks does not answer: a site, a repository, or the hub. The message names the step; see which of them is slow.",
-            "operator 所访问的站点、备份库或管理中心没有应答。消息中有停住的步骤，请查明是哪一个缓慢。",
+            "operator 所访问的站点、备份库或管理中心没有应答。消息中有停住的步骤：请查明是哪一处缓慢。",
         )
         .run(&[
             "kubectl get sites",
@@ -121,7 +121,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::RefusedByAdmission => act(
             "API 服务器的准入控制拒绝了该对象。",
             "The message has the words of the rule that refuses it. Correct the object, or map namespaces, storage classes or images in the next restore, or have the rule changed.",
-            "消息中是拒绝它的规则原话。请更正对象，或在下一次恢复时映射命名空间、存储类或镜像，或请管理员调整规则。",
+            "消息中有拒绝它的规则的原话。请更正对象；或在下一次恢复时映射命名空间、存储类或镜像；或请管理员调整规则。",
         )
         .run(&["p861 restore preview BACKUP --map FROM=TO"])
         .pages(&["P861RunFailed"]),
@@ -129,19 +129,19 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::SecretIncomplete => act(
             "Secret 缺少某个键。",
             "Add the key that the message names to the Secret. With the role Engineer, which changes no Secret, create another and name that one.",
-            "在 Secret 中补上消息所指的键。工程师角色不能修改 Secret：请新建一个并改为引用它。",
+            "请在 Secret 中补上消息中指出的键。工程师角色不能修改 Secret：请新建一个，并改为引用它。",
         ),
         Reason::SecretMissing => act(
             "Secret 不存在，或其中没有要找的内容。",
             "Create the Secret, or correct its name; the message says which keys it needs.",
-            "创建该 Secret，或更正其名称；消息中列出了所需的键。",
+            "请创建该 Secret，或更正其名称；消息中列出了所需的键。",
         )
         .run(&["kubectl get secrets -n DISTRICT"])
         .pages(&["P861RepositoryNotReady"]),
         Reason::Unreachable => act(
             "服务器没有应答。",
             "See whether the server that the message names runs, and whether the hub reaches it: network, firewall, DNS name. The operator tries again by itself.",
-            "确认消息所指的服务器在运行，且管理中心能连到它（网络、防火墙、DNS 名称）。operator 会自动重试。",
+            "请确认消息中指出的服务器在运行，且管理中心能连到它（网络、防火墙、DNS 名称）。operator 会自动重试。",
         )
         .run(&["p861 site show SITE", "p861 repository show REPOSITORY"])
         .pages(&["P861BackupFailed", "P861RepositoryNotReady", "P861SiteUnreachable"]),

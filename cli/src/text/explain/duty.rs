@@ -17,14 +17,14 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::AddressMissing => act(
             "缺少邮件地址。",
             "Add the key that the message names to the Secret of spec.addressesSecretRef.",
-            "请在 spec.addressesSecretRef 所指的 Secret 中补上消息所指的键。",
+            "请在 spec.addressesSecretRef 所指的 Secret 中补上消息中指出的键。",
         )
         .run(&["p861 duty now"])
         .pages(&["P861MessagesUndelivered", "P861PeopleUnreachable"]),
         Reason::AlertUnreadable => act(
-            "Alertmanager 发来的告警中有一条无法解析，因此没有工单。",
+            "Alertmanager 推送的告警中有一条无法解析，因此没有工单。",
             "Correct the rule, or the program, that sends the alert: the Event names the alert and what is wrong with it. The post's other alerts have their tickets.",
-            "请更正发出该告警的规则或程序：站点的 Kubernetes 事件中有该告警及其问题。同批的其他告警已有工单。",
+            "请更正发出该告警的规则或程序：Kubernetes 事件中有该告警的名称及问题所在。同批推送的其他告警已有工单。",
         )
         .run(&["kubectl get events -n default --field-selector reason=AlertUnreadable"])
         .pages(&["P861AlertPostsRefused"]),
@@ -37,7 +37,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::AlertmanagerUnreachable => act(
             "Alertmanager 没有应答，无法静默告警。",
             "Mend it, or open the change anew without a silence. The step is tried again.",
-            "请修复 Alertmanager，或不设静默重新提出变更。该步骤会重试。",
+            "请修复 Alertmanager，或不设静默、重新提出变更。该步骤会重试。",
         )
         .run(&["p861 site show SITE", "p861 ticket open TITLE --change Normal --no-silence"]),
         Reason::AlertmanagerUnreadable => act(
@@ -65,14 +65,14 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::DutyGiven => act(
             "有人已交班。",
             "Whoever is next takes the duty.",
-            "请下一班接班。",
+            "请接班人接班。",
         )
         .run(&["p861 duty now", "p861 duty take"]),
         Reason::DutyTaken => good("有人已接班。"),
         Reason::HeartbeatMissing => act(
             "没有收到 Alertmanager 的心跳告警，其他告警可能丢失。",
             "See whether the site's Prometheus and Alertmanager run, and whether their posts reach the hub. Until then watch the site yourself.",
-            "请确认站点的 Prometheus 和 Alertmanager 在运行，且其消息能到达管理中心。在此之前请人工查看该站点。",
+            "请确认站点的 Prometheus 和 Alertmanager 在运行，且其推送能到达管理中心。在此之前请人工查看该站点。",
         )
         .run(&["p861 duty now", "p861 site show SITE", "kubectl --context SITE get nodes"])
         .pages(&["P861AlertsNotArriving"]),
@@ -93,21 +93,21 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::NotDelivered => act(
             "测试消息没有送达所有人。",
             "The message names each person, channel and cause. Mend that: at an incident they would not be called.",
-            "消息列出了每个人、渠道和原因。请排除：否则发生事件时将无法通知他们。",
+            "消息列出了每个人、所用渠道和原因。请逐一排除：否则发生事件时无法通知他们。",
         )
         .run(&["p861 duty now", "kubectl edit dutyroster ROSTER -n DISTRICT"])
         .pages(&["P861PeopleUnreachable"]),
         Reason::TokenMissing => act(
             "链接所用的令牌缺失。",
             "The operator makes the Secret p861-alerts anew if it is deleted; it needs a key token of some length. Copy the new token to each receiver.",
-            "删除 Secret p861-alerts 后 operator 会重新生成；其中须有足够长的 token 键。请将新令牌复制到每个接收端。",
+            "删除 Secret p861-alerts 后，operator 会重新生成；其中的 token 键须足够长。请将新令牌复制到每个接收端。",
         )
         .run(&["kubectl -n p861-system get secret p861-alerts"])
         .pages(&["P861AlertPostsRefused"]),
         Reason::Uncovered => act(
             "有一级无人值班。",
             "Complete the rotations of the level that the message names. Until then watch the tickets yourself.",
-            "请补全消息所指级别的轮值。在此之前请人工查看工单。",
+            "请补全消息中指出的级别的轮值。在此之前请人工查看工单。",
         )
         .run(&["p861 duty now", "kubectl edit dutyroster ROSTER -n DISTRICT", "p861 ticket list"])
         .pages(&["P861DutyUncovered"]),

@@ -22,9 +22,9 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 ticket show TICKET", "p861 drill show DRILL"]),
         Reason::AlertFiring => act(
-            "变更所涉及的内容有告警。",
+            "变更所涉对象有告警。",
             "Mend what fires first: the change can start when the alert that the message names is over.",
-            "请先处理告警：消息所指的告警消除后变更才能开始。",
+            "请先处理告警：消息中指出的告警恢复后，变更才能开始。",
         )
         .run(&["p861 ticket list"]),
         Reason::ApprovalRefused => act(
@@ -44,7 +44,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::Cancelled => good("工单已取消。"),
         Reason::Clear => good("变更没有阻碍。"),
         Reason::DigestDiffers => act(
-            "方案在批准之后有变动。",
+            "方案在批准之后发生了变化。",
             "Look at what the change does now, and approve that.",
             "请核对变更现在的内容，再行批准。",
         )
@@ -53,7 +53,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::DrainBlocked => act(
             "节点未能按时排空。",
             "The message names the pods that stay. See their disruption budgets: a budget that allows no disruption keeps its pods for ever. Then open the change anew.",
-            "消息列出了仍在运行的 Pod。请检查其中断预算：不允许任何中断的预算会一直阻止驱逐。之后请重新提出变更。",
+            "消息列出了仍未撤离的 Pod。请检查其中断预算：不允许任何中断的预算会一直阻止驱逐。之后请重新提出变更。",
         )
         .run(&["kubectl --context SITE get poddisruptionbudgets -A", "p861 ticket show TICKET"])
         .pages(&["P861RunFailed"]),
@@ -74,20 +74,20 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::Finished => good("工单已结束。"),
         Reason::FreezeStarted => good("变更冻结从现在起生效。"),
         Reason::Frozen => act(
-            "变更冻结期内。",
+            "正处于变更冻结期。",
             "No change starts until the freeze ends, also an emergency. If it must, whoever declared the freeze ends it in its MaintenanceWindow.",
             "冻结结束前任何变更都不会开始，紧急变更也不例外。确有必要时，请冻结的声明人在维护窗口中结束冻结。",
         )
         .run(&["p861 window list"]),
-        Reason::IncidentClosed => good("事件已关闭：其告警均已消除。"),
+        Reason::IncidentClosed => good("事件已关闭：其告警均已恢复。"),
         Reason::IncidentOpened => act(
-            "已建立事件。",
+            "已新建事件。",
             "Acknowledge it, and look at what it is about.",
-            "请响应该事件，并查看具体情况。",
+            "请响应该事件，并查看情况。",
         )
         .run(&["p861 ticket list", "p861 ticket ack TICKET"]),
         Reason::IncidentReopened => act(
-            "关闭事件的告警又再次触发。",
+            "导致该事件的告警在事件关闭后再次触发。",
             "The incident is as it was before it closed: go on with it.",
             "事件恢复为关闭前的状态：请继续处理。",
         )
@@ -103,7 +103,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::NodeBusy => act(
             "节点正由另一工单占用。",
             "Wait until the ticket that the message names has ended, and open the change anew.",
-            "请等待消息所指的工单结束，再重新提出变更。",
+            "请等待消息中指出的工单结束，再重新提出变更。",
         )
         .run(&["p861 ticket show TICKET"]),
         Reason::NodeMissing => act(
@@ -119,7 +119,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["kubectl --context SITE get pods -A --field-selector spec.nodeName=NODE"]),
         Reason::NotCompiled => act(
-            "变更的步骤无法编排。",
+            "无法生成变更的步骤。",
             "The message says what is wrong or missing. Mend that, or open the change anew.",
             "消息说明了有误或缺少的内容。请排除，或重新提出变更。",
         )
@@ -135,7 +135,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::OutsideWindow => act(
             "变更不在维护窗口内。",
             "What the operator does starts by itself when a window opens that is long enough; manual work, a person starts then. If there is no such window, declare one or shorten the work.",
-            "有足够长的维护窗口开放时，由 operator 执行的作业会自动开始，手工作业由人开始。若没有这样的窗口，请声明一个或缩短作业。",
+            "有足够长的维护窗口开放时，由 operator 执行的作业会自动开始，人工作业须由人开始。若没有这样的窗口，请声明一个或缩短作业。",
         )
         .run(&["p861 window list", "p861 ticket show TICKET"]),
         Reason::Planned => act(
@@ -145,7 +145,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 ticket show TICKET", "p861 ticket approve TICKET"]),
         Reason::PodHasLocalData => act(
-            "节点上有 Pod 含 emptyDir 数据，排空会将其删除。",
+            "节点上有 Pod 含有 emptyDir 数据，排空会将其删除。",
             "Move the data away, or open the change anew with the option that agrees to its loss.",
             "请先移走数据，或在重新提出变更时用选项同意其丢失。",
         )
@@ -172,7 +172,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::Rejected => act(
             "有人否决了该变更。",
             "One no outweighs every yes. Ask the person why; the rejection holds until its Approval is deleted.",
-            "一票否决。请询问否决人；在其批准对象被删除之前，否决一直有效。",
+            "一票即可否决。请向否决人了解原因；在其 Approval 对象被删除之前，否决一直有效。",
         )
         .run(&["p861 ticket show TICKET", "kubectl get approvals -n DISTRICT"]),
         Reason::ReportOverdue => act(
@@ -189,7 +189,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 ticket show TICKET", "p861 ticket approve TICKET"]),
         Reason::ResolveOverdue => act(
-            "工单未按时解决。",
+            "没有按时解决工单。",
             "Assign it to somebody who has time, or suspend it with a reason if nothing can be done now.",
             "请指派给有空的人；若暂时无法处理，请说明原因并挂起。",
         )
@@ -213,11 +213,11 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::Suspended => act(
             "工单已挂起。",
             "Its Resolve deadline stands still. Continue it when something can be done again.",
-            "处理计时已暂停。可以继续处理时请恢复。",
+            "解决计时已暂停。条件具备时，请继续处理该工单。",
         )
         .run(&["p861 ticket resume TICKET"]),
         Reason::TemplateChanged => act(
-            "变更模板与变更提出时的不同。",
+            "变更模板与提出变更时不同。",
             "Look at the template as it is now, and open the change anew; or have this one approved as a Normal change.",
             "请核对模板现在的内容并重新提出变更，或将本变更按一般变更请人批准。",
         )
@@ -238,7 +238,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::Verifying => act(
             "作业已完成，正在验证。",
             "Of a manual change: see whether it was good, and resolve it; start it again if not. The others go on by themselves.",
-            "手工变更请核对结果：良好则解决，否则重新开始。其他变更会自动继续。",
+            "若是人工作业，请核对结果：良好则解决，否则重新开始。其他变更会自动继续。",
         )
         .run(&["p861 ticket show TICKET", "p861 ticket resolve TICKET"]),
         Reason::WindowOpened => good("维护窗口已开放。"),

@@ -48,7 +48,7 @@ impl Todo {
         match self {
             Self::Nothing => Word { en: "Nothing: this is no trouble.", zh: "无需处理：这不是问题。" },
             Self::Wait => {
-                Word { en: "Nothing: it passes by itself, and is tried again without anybody.", zh: "无需处理：会自行恢复或自动重试。" }
+                Word { en: "Nothing: it passes by itself, and is tried again without anybody.", zh: "无需处理：会自行恢复，或自动重试。" }
             }
             Self::Unset => Word {
                 en: "Nothing: this release never gives this reason. The API keeps its name for what comes later.",
@@ -140,7 +140,7 @@ pub static ROOMS: [Room; 6] = [
         name: Word { en: "Protection: repositories, backups, restores", zh: "保护：备份库、备份、恢复" },
         of: |reason| protection::explain(reason).or_else(|| repositories::explain(reason)),
     },
-    Room { key: "Recovery", name: Word { en: "Recovery: plans, drills", zh: "容灾：预案、演练" }, of: recovery::explain },
+    Room { key: "Recovery", name: Word { en: "Recovery: plans, drills", zh: "恢复：预案、演练" }, of: recovery::explain },
     Room { key: "Runs", name: Word { en: "Runs of every kind", zh: "各类任务" }, of: runs::explain },
     Room {
         key: "Maintenance",

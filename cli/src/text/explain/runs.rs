@@ -10,25 +10,25 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::Aborted => act(
             "有人提前结束了该任务。",
             "Nothing, if that was meant. The message says who wanted it and what the run has left; begin another when the cause is gone.",
-            "若是有意为之则无需处理。消息说明了缘由和残留的内容；原因消除后可重新开始。",
+            "若是有意为之，则无需处理。消息说明了由谁提出以及残留的内容；原因消除后可重新开始。",
         ),
         Reason::AnsweredNo => act(
-            "有人对步骤的提问回答了“否”。",
+            "有人对步骤的提问答复了“否”。",
             "Nothing, if that was meant. Otherwise begin another run.",
-            "若是有意为之则无需处理；否则请重新开始一个任务。",
+            "若是有意为之，则无需处理；否则请重新开始一个任务。",
         ),
         Reason::ApplicationBusy => wait("另有任务正在使用该应用。").run(&["p861 backup list APPLICATION", "p861 restore list", "p861 drill list"]),
         Reason::CommandFailed => act(
             "容器中的命令执行失败。",
             "The message has the command's output. Mend the hook, the dump or the restore command in the Application, or what it needs in the pod.",
-            "消息中有命令的输出。请更正应用中的钩子、转储或还原命令，或补上它在 Pod 中所需的内容。",
+            "消息中有命令的输出。请更正应用中的钩子、导出命令或导入命令，或补上它在 Pod 中所需的内容。",
         )
         .run(&["p861 app status APPLICATION", "kubectl --context SITE get pods -n NAMESPACE"])
         .pages(&["P861BackupFailed"]),
         Reason::DeadlineExceeded => act(
             "用时超出期限。",
             "The message says what was not done in time. See what it waited for, or allow more in spec.deadline of the run.",
-            "消息说明了未按时完成的内容。请查明它在等待什么，或放宽任务的 spec.deadline。",
+            "消息说明了哪项内容未按时完成。请查明它在等待什么，或放宽任务的 spec.deadline。",
         )
         .run(&["kubectl get events -n DISTRICT --field-selector type=Warning"])
         .pages(&["P861BackupFailed", "P861RunFailed"]),
@@ -41,30 +41,30 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::JournalDamaged => act(
             "运行记录无法读取。",
             "Put back what the message names, from a copy of the bucket or of the ConfigMap; or go on with the release of the operator that began the run. It goes no further until then.",
-            "从存储桶或 ConfigMap 的副本中恢复消息所指的内容，或用开始该任务的 operator 版本继续。在此之前任务不会继续。",
+            "请从存储桶或 ConfigMap 的拷贝中放回消息中指出的内容，或用开始该任务的 operator 版本继续。在此之前任务不会继续。",
         )
         .run(&["p861 repository show REPOSITORY"]),
         Reason::JournalFull => act(
             "运行记录已达到最大容量。",
             "Select fewer volumes or objects, or split the application.",
-            "减少所选的存储卷或对象，或拆分应用。",
+            "请减少所选的卷或对象，或拆分应用。",
         ),
         Reason::JournalKeyLost => act(
-            "封存运行记录的密钥与任务开始时的不同。",
+            "为运行记录加封印的密钥与任务开始时的不同。",
             "Put back the Secret p861-journals that was in the operator's namespace when the run began.",
-            "请恢复任务开始时 operator 命名空间中的 Secret p861-journals。",
+            "请放回任务开始时 operator 命名空间中的 Secret p861-journals。",
         )
         .run(&["kubectl -n p861-system get secret p861-journals"]),
         Reason::JournalMissing => act(
-            "运行记录不见了，无法得知任务做过什么。",
+            "运行记录已不存在，无法得知任务做过什么。",
             "The run goes no further. Look at what it touches, mend that by hand, and delete the run's object. Find out who removed the journal from the bucket.",
-            "任务不会继续。请检查它涉及的内容并手工修复，然后删除该任务对象，并查明谁从存储桶中删除了运行记录。",
+            "任务不会继续。请检查它涉及的对象并手动修复，然后删除该任务的对象，并查明谁从存储桶中删除了运行记录。",
         )
         .run(&["p861 repository show REPOSITORY"]),
         Reason::JournalTampered => act(
             "运行记录被 operator 以外的人改动。",
             "The run stopped at once, and nothing was undone or cleaned up: remove by hand what it has made. Find out who can write in the bucket, and exchange its credentials.",
-            "任务已立即停止，未撤销也未清理：请手工清除它创建的内容。查明谁能写入存储桶，并更换其凭据。",
+            "任务已立即停止，未撤销也未清理：请手动移除它创建的内容。请查明谁能写入存储桶，并更换其凭据。",
         )
         .run(&["kubectl --context SITE get namespaces -l platform861.io/drill"])
         .pages(&["P861DrillFailed"]),
@@ -73,7 +73,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::NotAnswered => act(
             "没有人按时答复。",
             "Retry the step to be asked again, while the run goes on; or begin another.",
-            "任务仍在进行时可重试该步骤以再次提问，否则请重新开始一个任务。",
+            "任务仍在进行时，请重试该步骤以再次提问；否则请重新开始一个任务。",
         )
         .run(&["p861 drill retry DRILL"]),
         Reason::OutOfScope => act(
@@ -89,7 +89,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 drill list", "p861 ticket list"]),
         Reason::PlanChanged => act(
-            "步骤与批准时的不同。",
+            "步骤与批准时不同。",
             "Nothing was done. Reopen the ticket, look at what it does now, and have that approved.",
             "未做任何操作。请重新打开工单，核对现在的方案，再请人批准。",
         )
@@ -98,13 +98,13 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::RunFinished => act(
             "任务已结束。",
             "Nothing, of an Event of type Normal. One of type Warning says why the run was refused before it began.",
-            "普通的 Kubernetes 事件无需处理。警告类的说明了任务在开始前被拒绝的原因。",
+            "Normal 类的 Kubernetes 事件无需处理。Warning 类的事件说明了任务在开始前被拒绝的原因。",
         )
         .run(&["kubectl get events -n DISTRICT --field-selector reason=RunFinished"]),
         Reason::Running => good("任务正在进行。"),
         Reason::RunStarted => good("任务已开始。"),
         Reason::SiteBusy => wait("另有任务正在使用该站点。").run(&["p861 drill list", "p861 ticket list"]),
-        Reason::Skipped => good("有人跳过了该步骤，步骤已停止。"),
+        Reason::Skipped => good("有人跳过了该步骤，该步骤已停止。"),
         Reason::StepFailed => act(
             "有一个步骤失败。",
             "The message has the step and why. While the run goes on, the step is tried again, or waits for a person who retries or skips it.",
@@ -115,14 +115,14 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::StepSkipped => act(
             "有一个步骤被跳过。",
             "The message has the step, and what it leaves undone. See to that by hand, or begin another run.",
-            "消息中有步骤及其未完成的内容。请手工处理，或重新开始一个任务。",
+            "消息中有步骤及其未完成的内容。请手动处理，或重新开始一个任务。",
         )
         .run(&["p861 drill show DRILL", "p861 restore show RESTORE"]),
         Reason::Superseded => wait("已由另一任务或另一个 operator 取代。"),
         Reason::WaitingForPerson => act(
             "有步骤在等待人工答复。",
             "Answer its question: yes, or no with --no. A failed step is retried, skipped or aborted.",
-            "请回答提问：默认为“是”，--no 为“否”。失败的步骤可重试、跳过或中止。",
+            "请答复提问：默认为“是”，--no 为“否”。失败的步骤请重试、跳过或中止。",
         )
         .run(&["p861 drill show DRILL", "p861 drill answer DRILL", "p861 drill retry DRILL"]),
         _ => return None,

@@ -41,7 +41,8 @@ fn every_reason_is_explained_in_both_languages_in_one_room() {
 
 /// Names, abbreviations and words of the field that are the same in Chinese.
 const TERMS: &str = "Alertmanager API ConfigMap DNS Files GitOps HelmRelease If Kubernetes Match Merge None Pod Prometheus RPO RTO Replace Secret Skip Webhook allowEgress chart \
-    config emptyDir https key kubeconfig operator passwd profileItem restic smtp token url webhook";
+    Approval LimitRange Normal ReadWriteOncePod Warning config emptyDir finalizer https key kubeconfig operator passwd profileItem resourcequota restic smtp token url \
+    webhook";
 
 #[test]
 fn no_english_word_stands_in_the_chinese() {
