@@ -158,7 +158,7 @@ pub fn message(
     let late = now.duration_since(notification.due_time.0) > LATE;
     let mut body = String::new();
     if late {
-        let _ = writeln!(body, "【迟到】本应于 {} 送达。/ LATE: it should have come at {}.", local(notification.due_time.0), local(notification.due_time.0));
+        let _ = writeln!(body, "【延迟】本应于 {} 送达。/ LATE: it should have come at {}.", local(notification.due_time.0), local(notification.due_time.0));
     }
     let _ = writeln!(body, "工单 {name} · {priority} · {zh}\nTicket {name} · {priority} · {en}");
     if let Some(start) = incident.and_then(|incident| incident.start_time.as_ref()) {
@@ -176,7 +176,7 @@ pub fn message(
             let _ = writeln!(body, "响应 / acknowledge: p861 ticket ack {name}");
         }
     }
-    MessageText { subject: format!("{}[{priority}] {}", if late { "【迟到 LATE】" } else { "" }, if zh.is_empty() { en } else { zh }), body }
+    MessageText { subject: format!("{}[{priority}] {}", if late { "【延迟 LATE】" } else { "" }, if zh.is_empty() { en } else { zh }), body }
 }
 
 /// The daily test message.
