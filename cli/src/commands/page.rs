@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(says(&condition, &reader(Language::Zh)).0, "从未验证（portal 尚无经恢复并检查的备份：请演练其预案）");
         assert_eq!(says(&condition, &reader(Language::En)).0, condition.message);
         let named = Condition { message: "the newest backup is older than the RPO of 15m: p861 backup now portal".into(), ..condition };
-        assert_eq!(says(&named, &reader(Language::Zh)).0, "从未验证（最近备份已超出 RPO 15分）");
+        assert_eq!(says(&named, &reader(Language::Zh)).0, "从未验证（最近备份已超出 RPO 15分钟）");
         assert_eq!(says(&named, &reader(Language::En)).1.as_deref(), Some("p861 backup now portal -d shinan"), "a command is complete");
     }
 }

@@ -121,7 +121,7 @@ mod tests {
         };
         for (time, language, listed, shown) in [
             (Some("2026-11-24T00:00:00Z"), Language::En, "1.4 MiB (34m ago)", "1.4 MiB of 20 GiB (34m ago)"),
-            (Some("2026-11-24T00:00:00Z"), Language::Zh, "1.4 MiB（34分前）", "1.4 MiB／20 GiB（34分前）"),
+            (Some("2026-11-24T00:00:00Z"), Language::Zh, "1.4 MiB（34分钟前）", "1.4 MiB／20 GiB（34分钟前）"),
             (None, Language::En, "1.4 MiB", "1.4 MiB of 20 GiB"),
         ] {
             let repository = repository(time);

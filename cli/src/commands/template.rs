@@ -104,7 +104,7 @@ fn work(work: &TemplateWork) -> Bilingual {
         TemplateWork { drain_node: Some(drain), .. } => {
             let of = |language: Language| {
                 let nodes = drain.nodes.iter().map(|nodes| nodes_of(nodes, language));
-                text::template_drain(&nodes.collect::<Vec<_>>().join(", ")).pick(language).to_owned()
+                text::template_drain(&nodes.collect::<Vec<_>>().join(text::LISTED.pick(language))).pick(language).to_owned()
             };
             Bilingual { zh: of(Language::Zh), en: of(Language::En) }
         }
@@ -114,7 +114,7 @@ fn work(work: &TemplateWork) -> Bilingual {
 
 fn nodes_of(nodes: &TemplateNodes, language: Language) -> String {
     match &nodes.node_names {
-        Some(names) => names.iter().map(|name| format!("{}/{name}", nodes.site_ref.name)).collect::<Vec<_>>().join(", "),
+        Some(names) => names.iter().map(|name| format!("{}/{name}", nodes.site_ref.name)).collect::<Vec<_>>().join(text::LISTED.pick(language)),
         None => text::any_node_of(&nodes.site_ref.name).pick(language).to_owned(),
     }
 }
@@ -205,7 +205,7 @@ mod tests {
             (
                 json!({"drainNode": {"nodes": [{"siteRef": {"name": "west"}, "nodeNames": ["w1", "w2"]}, {"siteRef": {"name": "edge"}}]}}),
                 "drain west/w1, west/w2, any node of edge",
-                "排空 west/w1, west/w2, edge 任一节点",
+                "排空 west/w1、west/w2、edge 任一节点",
             ),
             (json!({"manual": {}}), "manual work", "人工作业"),
         ] {

@@ -65,7 +65,7 @@ impl Clock {
         let seconds = self.now.duration_since(time).as_secs().max(0);
         let (number, unit) = match seconds {
             ..60 => (seconds, Word { en: "s", zh: "秒" }),
-            60..3_600 => (seconds / 60, Word { en: "m", zh: "分" }),
+            60..3_600 => (seconds / 60, Word { en: "m", zh: "分钟" }),
             3_600..172_800 => (seconds / 3_600, Word { en: "h", zh: "小时" }),
             _ => (seconds / 86_400, Word { en: "d", zh: "天" }),
         };
@@ -126,7 +126,7 @@ mod tests {
         let clock = clock();
         for (from, en, zh) in [
             ("2026-11-24T00:01:15Z", "45s", "45秒"),
-            ("2026-11-24T00:00:00Z", "2m", "2分"),
+            ("2026-11-24T00:00:00Z", "2m", "2分钟"),
             ("2026-11-23T18:30:00Z", "5h", "5小时"),
             ("2026-11-15T00:02:00Z", "9d", "9天"),
             ("2026-11-25T00:02:00Z", "0s", "0秒"),

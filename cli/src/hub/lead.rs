@@ -196,7 +196,7 @@ mod tests {
         let clock = Clock { now: at(720), zone: jiff::tz::TimeZone::UTC };
         let said = Leaderless { since: Some(at(0)) }.warning(&clock);
         assert_eq!(said.en, "no operator has led since 00:16:40 (12m ago): what is shown is as of then, and nothing goes on until one does");
-        assert!(said.zh.contains("00:16:40（12分前）"), "{said:?}");
+        assert!(said.zh.contains("00:16:40（12分钟前）"), "{said:?}");
         assert_eq!(Leaderless { since: None }.warning(&clock).en, "no operator leads: nothing is looked after, and nothing goes on until one does");
     }
 }

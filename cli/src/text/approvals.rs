@@ -29,7 +29,7 @@ pub fn plan_steps_head() -> Word {
 pub fn steps_missing(kind: &str, name: &str, map: &str) -> Bilingual {
     both(
         format!("the steps of {kind} {name} are not on the hub (ConfigMap {map}): wait for the operator"),
-        format!("管理中心没有{} {name} 的步骤（ConfigMap {map}）：请等待 operator", noun(kind).zh),
+        format!("管理中心尚无{} {name} 的步骤（ConfigMap {map}）：请等待 operator 生成", noun(kind).zh),
     )
 }
 
@@ -37,7 +37,7 @@ pub fn steps_missing(kind: &str, name: &str, map: &str) -> Bilingual {
 pub fn steps_unreadable(kind: &str, name: &str, map: &str, why: &str) -> Bilingual {
     both(
         format!("the steps of {kind} {name} (ConfigMap {map}) are unreadable for this version of p861: {why}"),
-        format!("此版本的 p861 无法读取{} {name} 的步骤（ConfigMap {map}）：{why}", noun(kind).zh),
+        format!("本版本的 p861 无法读取{} {name} 的步骤（ConfigMap {map}）：{why}", noun(kind).zh),
     )
 }
 
@@ -45,7 +45,7 @@ pub fn steps_unreadable(kind: &str, name: &str, map: &str, why: &str) -> Bilingu
 pub fn steps_differ(kind: &str, name: &str, map: &str) -> Bilingual {
     both(
         format!("the steps in ConfigMap {map} are not those of {kind} {name}: their digest is another; agree to nothing, and look again in a minute"),
-        format!("ConfigMap {map} 中的步骤不属于{} {name}：摘要不符；请勿批准，稍后再看", noun(kind).zh),
+        format!("ConfigMap {map} 中的步骤不属于{} {name}：摘要不符；请勿批准，一分钟后再看", noun(kind).zh),
     )
 }
 
@@ -60,13 +60,13 @@ pub fn would_not_count(name: &str, void: Void) -> Bilingual {
         Void::RequesterCannotApprove => {
             ("you have asked for it or written a part of its plan, and can't agree to it: somebody else must", "您是提出人或写过其方案，不能批准：须由他人批准")
         }
-        Void::Ended => ("it has ended: there is nothing to agree to", "已结束，无可批准"),
+        Void::Ended => ("it has ended: there is nothing to agree to", "已结束，无需批准"),
         Void::TooLate => ("its work has begun: it is too late to agree to it", "作业已开始，批准为时已晚"),
         Void::DigestDiffers => ("its plan is another by now: look at it again", "方案已变：请重新查看"),
-        Void::Nameless => ("the hub doesn't know your name", "管理中心不知道您的身份"),
+        Void::Nameless => ("the hub doesn't know your name", "管理中心无法识别您的身份"),
         Void::SubjectGone => ("it was deleted", "已被删除"),
         Void::Expired => ("the approval would have expired already", "批准已过有效期"),
-        Void::SamePerson => ("you have said something newer", "您已有更新的意见"),
+        Void::SamePerson => ("you have said something newer", "您之后已有新的意见"),
     };
     both(format!("ticket {name}: {en}; nothing was created"), format!("工单 {name}：{zh}；未创建任何对象"))
 }
@@ -77,7 +77,7 @@ pub fn read_before_approving(name: &str, place: &str) -> Bilingual {
         format!(
             "an approval is for steps that were read, and there is no terminal to ask: read them with p861 ticket show {name}{place}, then add --digest DIGEST"
         ),
-        format!("批准的是已阅读的步骤，而没有可供确认的终端：请先执行 p861 ticket show {name}{place}，再加上 --digest 摘要"),
+        format!("批准的必须是已看过的步骤，而当前没有可供确认的终端：请先执行 p861 ticket show {name}{place}，再加上 --digest 摘要"),
     )
 }
 

@@ -80,19 +80,19 @@ pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bi
     if let Some(site) = site.filter(|site| Some(*site) == home) {
         return both(
             format!("Isolated drill of {plan} on {site}, where its applications run: proves nothing of the plan. Everything created is removed."),
-            format!("{plan} 的隔离演练，在应用所在的 {site} 进行：不能证明该预案。结束后清除全部新建资源。"),
+            format!("{plan} 的隔离演练，在应用所在的 {site} 进行：不能证明该预案。结束后清理全部新建的资源。"),
         );
     }
     let (on, home) = (site.map(|site| format!(" on {site}")).unwrap_or_default(), home.unwrap_or("the primary"));
     both(
         format!("Isolated drill of {plan}{on}. {home} is not touched, backups continue, and everything created is removed."),
-        format!("{plan} 的隔离演练{}。不影响 {home}；备份照常进行；结束后清除全部新建资源。", site.map(|site| format!("，在 {site} 进行")).unwrap_or_default()),
+        format!("{plan} 的隔离演练{}。不影响 {home}；备份照常进行；结束后清理全部新建的资源。", site.map(|site| format!("，在 {site} 进行")).unwrap_or_default()),
     )
 }
 
 /// What a tabletop drill will do.
 pub fn tabletop_announced(plan: &str) -> Bilingual {
-    both(format!("Tabletop drill of {plan}: compiles, checks and predicts; changes nothing."), format!("{plan} 的桌面演练：编译、检查、预测；不改动任何资源。"))
+    both(format!("Tabletop drill of {plan}: compiles, checks and predicts; changes nothing."), format!("{plan} 的桌面演练：生成步骤、检查、预测；不改动任何资源。"))
 }
 
 /// What a backup will do.
@@ -148,12 +148,12 @@ pub fn from_to(start: &str, end: &str) -> Bilingual {
 
 /// In the head of a tabletop drill.
 pub fn nothing_touched() -> Bilingual {
-    both("nothing was touched", "未触动任何资源")
+    both("nothing was touched", "未改动任何资源")
 }
 
 /// In the head of an isolated drill.
 pub fn untouched(site: &str) -> Bilingual {
-    both(format!("{site} untouched"), format!("未触动 {site}"))
+    both(format!("{site} untouched"), format!("未影响 {site}"))
 }
 
 /// In the head of an isolated drill whose copy is beside the applications.
@@ -208,7 +208,7 @@ pub fn lopsided(shortest: &str) -> Bilingual {
 
 /// What to do about a layer far above the shortest.
 pub fn spend_first(shortest: &str) -> Bilingual {
-    both(format!("strengthen {shortest} first"), format!("先补{shortest}"))
+    both(format!("strengthen {shortest} first"), format!("先加强{shortest}"))
 }
 
 /// Under the table of gaps.
@@ -231,7 +231,7 @@ pub fn gaps_foot(missing: &[String], provisional: usize, short: Option<(&str, St
 
 /// What a forecast rests on.
 pub fn forecast_basis(days: i32) -> Bilingual {
-    both(format!("linear, {days} days"), format!("线性，{days} 天"))
+    both(format!("linear, {days} days"), format!("线性推算，{days} 天"))
 }
 
 /// Nothing is counted.

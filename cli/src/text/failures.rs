@@ -88,7 +88,7 @@ pub fn no_credentials(why: &str) -> Bilingual {
 
 /// An answer that is not understood.
 pub fn not_understood(what: &Bilingual, why: &str) -> Bilingual {
-    both(format!("cannot read the hub's answer to a request to {}: {why}", what.en), format!("{}时无法理解管理中心的回答：{why}", what.zh))
+    both(format!("cannot read the hub's answer to a request to {}: {why}", what.en), format!("{}时无法解析管理中心的应答：{why}", what.zh))
 }
 
 /// A kubeconfig that can't be used.
@@ -126,7 +126,7 @@ pub fn hub_answers_again() -> Bilingual {
 
 /// An object of another version.
 pub fn unreadable(noun: &str, name: &str, why: &str) -> Bilingual {
-    both(format!("{noun} {name} is unreadable for this version of p861: {why}"), format!("此版本的 p861 无法读取{}：{why}", object(noun, name)))
+    both(format!("{noun} {name} is unreadable for this version of p861: {why}"), format!("本版本的 p861 无法读取{}：{why}", object(noun, name)))
 }
 
 /// Something could not be written as JSON or YAML.
@@ -198,13 +198,13 @@ pub fn zone_unreadable(namespace: &str) -> Bilingual {
 pub fn site_without_access(name: &str) -> Bilingual {
     both(
         format!("site {name} declares no access: correct spec.access of Site {name}, or use --site-context or --site-kubeconfig"),
-        format!("站点 {name} 未声明接入方式：请更正 Site {name} 的 spec.access，或使用 --site-context 或 --site-kubeconfig"),
+        format!("站点 {name} 未声明接入方式：请更正 Site {name} 的 spec.access，或改用 --site-context 或 --site-kubeconfig"),
     )
 }
 
 /// A site's Secret that is not there.
 pub fn site_secret_missing(name: &str, namespace: &str, secret: &str) -> Bilingual {
-    both(format!("site {name}: Secret {namespace}/{secret} has no key kubeconfig"), format!("站点 {name}：Secret {namespace}/{secret} 中没有 kubeconfig"))
+    both(format!("site {name}: Secret {namespace}/{secret} has no key kubeconfig"), format!("站点 {name}：Secret {namespace}/{secret} 缺少键 kubeconfig"))
 }
 
 /// A site's Secret that may not be read.
@@ -222,12 +222,12 @@ pub fn site_secret_unusable(name: &str, namespace: &str, secret: &str, fault: &K
         KubeconfigFault::Unreadable { at: None } => "不是 kubeconfig".to_owned(),
         KubeconfigFault::Missing(what) => format!("没有可用的 {what}：请写明 current-context，以及含 cluster 和 user 的 context"),
         KubeconfigFault::RunsProgram(field) => {
-            format!("含有会运行程序的字段 {field}，站点的 kubeconfig 不允许运行程序：请改用令牌，kubectl create token p861-site")
+            format!("含有会运行程序的字段 {field}，而站点的 kubeconfig 不允许运行程序：请为该用户改用令牌，kubectl create token p861-site")
         }
         KubeconfigFault::ReadsFile(field) => {
-            format!("含有指向文件的字段 {field}，站点的 kubeconfig 不允许读取文件：请写入文件内容，kubectl config view --raw --minify --flatten")
+            format!("含有指向文件的字段 {field}，而站点的 kubeconfig 不允许读取文件：请写入文件内容，kubectl config view --raw --minify --flatten")
         }
-        KubeconfigFault::UsesProxy(field) => format!("含有经由其他服务器转发请求的字段 {field}：请删除，并在 server 中写明中心可达的地址"),
+        KubeconfigFault::UsesProxy(field) => format!("含有经由其他服务器转发请求的字段 {field}：请删除，并在 server 中写明管理中心可达的地址"),
         KubeconfigFault::UnknownField(field) => format!("含有未知字段 {field}：请删除"),
         KubeconfigFault::Server => "的 cluster.server 不是地址：请写 https://host:6443".to_owned(),
     };
@@ -363,7 +363,7 @@ pub fn not_a_time(option: &str, text: &str) -> Bilingual {
 pub fn needs_asking(what: &str, options: &str) -> Bilingual {
     both(
         format!("{what} changes live data and there is no terminal for confirmation: add {options}"),
-        format!("{what} 会改变在用的数据，而没有可供确认的终端：请加上 {options}"),
+        format!("{what} 会改变正在使用的数据，而当前没有可供确认的终端：请加上 {options}"),
     )
 }
 

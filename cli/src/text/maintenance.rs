@@ -61,14 +61,14 @@ pub fn ticket_phase(phase: TicketPhase) -> Word {
 pub fn change_class(class: ChangeClass) -> Word {
     match class {
         ChangeClass::Standard => Word { en: "Standard", zh: "标准变更" },
-        ChangeClass::Normal => Word { en: "Normal", zh: "普通变更" },
+        ChangeClass::Normal => Word { en: "Normal", zh: "一般变更" },
         ChangeClass::Emergency => Word { en: "Emergency", zh: "紧急变更" },
     }
 }
 
 /// A Standard change that is treated as a Normal one.
 pub fn not_standard() -> Bilingual {
-    both("Normal, since it does not keep within its template", "普通变更（超出模板范围）")
+    both("Normal, since it does not keep within its template", "一般变更（超出模板范围）")
 }
 
 /// A template that was pinned at the opening.
@@ -100,11 +100,11 @@ pub fn template_leaves_open(name: &str, example: &str) -> Bilingual {
 }
 
 /// The change departs from the template.
-pub fn outside_template(name: &str, differences: &[String], normal: &str) -> Bilingual {
-    let differences = differences.join("; ");
+pub fn outside_template(name: &str, differences: &[String]) -> Bilingual {
+    let told: Vec<String> = differences.iter().map(|difference| in_chinese(difference)).collect();
     both(
-        format!("template {name} doesn't permit it: {differences}; {normal} opens it for approval"),
-        format!("模板 {name} 不允许：{differences}；{normal} 将提交批准"),
+        format!("template {name} doesn't permit it: {}; --change Normal instead of --template {name} opens it for approval", differences.join("; ")),
+        format!("模板 {name} 不允许：{}；可改用 --change Normal（不用 --template {name}）提出，请人批准", told.join("；")),
     )
 }
 
@@ -132,13 +132,13 @@ pub fn any_node_of(site: &str) -> Bilingual {
 pub fn upgrade_limits(healthy_within: &str, watch_for: &str) -> Bilingual {
     both(
         format!("healthy within at most {healthy_within}, watched for at least {watch_for}"),
-        format!("须在 {} 内健康，观察至少 {}", span(healthy_within, Language::Zh), span(watch_for, Language::Zh)),
+        format!("须在 {}内恢复健康，至少观察 {}", span(healthy_within, Language::Zh), span(watch_for, Language::Zh)),
     )
 }
 
 /// Limits of a drain.
 pub fn drain_limits(deadline: &str, deletes: bool, force: bool) -> Bilingual {
-    let (mut en, mut zh) = (format!("drained within at most {deadline}"), format!("须在 {} 内排空", span(deadline, Language::Zh)));
+    let (mut en, mut zh) = (format!("drained within at most {deadline}"), format!("须在 {}内排空", span(deadline, Language::Zh)));
     if deletes {
         en.push_str(", emptyDir data may be deleted");
         zh.push_str("，可删除 emptyDir 数据");
@@ -163,15 +163,15 @@ pub fn ticket_action(action: TicketActionKind) -> Word {
     match action {
         TicketActionKind::Acknowledge => Word { en: "acknowledged", zh: "响应" },
         TicketActionKind::Assign => Word { en: "assigned", zh: "指派" },
-        TicketActionKind::Note => Word { en: "noted", zh: "记录" },
-        TicketActionKind::Plan => Word { en: "planned", zh: "方案" },
-        TicketActionKind::Start => Word { en: "started", zh: "开始" },
-        TicketActionKind::Done => Word { en: "done", zh: "完毕" },
+        TicketActionKind::Note => Word { en: "noted", zh: "添加记录" },
+        TicketActionKind::Plan => Word { en: "planned", zh: "填写方案" },
+        TicketActionKind::Start => Word { en: "started", zh: "开始作业" },
+        TicketActionKind::Done => Word { en: "done", zh: "完成作业" },
         TicketActionKind::RollBack => Word { en: "rolled back", zh: "回退" },
         TicketActionKind::Resolve => Word { en: "resolved", zh: "解决" },
         TicketActionKind::Suspend => Word { en: "suspended", zh: "挂起" },
-        TicketActionKind::Resume => Word { en: "resumed", zh: "恢复" },
-        TicketActionKind::Reopen => Word { en: "reopened", zh: "重开" },
+        TicketActionKind::Resume => Word { en: "resumed", zh: "继续处理" },
+        TicketActionKind::Reopen => Word { en: "reopened", zh: "重新打开" },
         TicketActionKind::Cancel => Word { en: "cancelled", zh: "取消" },
     }
 }
@@ -181,7 +181,7 @@ pub fn clock_name(name: ClockName) -> Word {
     match name {
         ClockName::Acknowledge => Word { en: "acknowledge", zh: "响应" },
         ClockName::Resolve => Word { en: "resolve", zh: "解决" },
-        ClockName::Report => Word { en: "report", zh: "报告" },
+        ClockName::Report => Word { en: "report", zh: "上报" },
     }
 }
 
@@ -192,7 +192,7 @@ pub fn overdue(clock: &str, by: &str) -> Bilingual {
 
 /// A ticket was opened.
 pub fn ticket_opened(name: &str, show: &str) -> Bilingual {
-    both(format!("Ticket {name} opened: {show}"), format!("工单 {name} 已建立：{show}"))
+    both(format!("Ticket {name} opened: {show}"), format!("工单 {name} 已新建：{show}"))
 }
 
 /// An action was sent and nobody waits.
@@ -208,12 +208,12 @@ pub fn ticket_action_done(action: TicketActionKind, name: &str, phase: TicketPha
     if action == TicketActionKind::RollBack && phase == TicketPhase::InProgress {
         return both(
             format!("Ticket {name}: completed steps are being rolled back: p861 ticket show {name}{place}"),
-            format!("工单 {name}：正在回退已做的步骤：p861 ticket show {name}{place}"),
+            format!("工单 {name}：正在回退已完成的步骤：p861 ticket show {name}{place}"),
         );
     }
     both(
         format!("Ticket {name}: {}; it is {phase}", ticket_action(action).en),
-        format!("工单 {name}：{}；{}", ticket_action(action).zh, ticket_phase(phase).zh),
+        format!("工单 {name}：{}已生效；当前状态：{}", ticket_action(action).zh, ticket_phase(phase).zh),
     )
 }
 
@@ -279,7 +279,7 @@ pub fn not_a_node(place: &str) -> Bilingual {
 pub fn nothing_to_approve(name: &str, place: &str) -> Bilingual {
     both(
         format!("ticket {name} has no plan to approve yet: p861 ticket plan {name} \"how it is done\"{place}"),
-        format!("工单 {name} 还没有可批准的方案：p861 ticket plan {name} \"方案\"{place}"),
+        format!("工单 {name} 尚无可批准的方案：p861 ticket plan {name} \"方案\"{place}"),
     )
 }
 
@@ -313,7 +313,7 @@ pub fn approval_void(name: &str, reason: &str, message: &str) -> Bilingual {
 
 /// Who is called later.
 pub fn called_after(wait: &str) -> Bilingual {
-    both(format!("called if nobody acknowledges within {wait}"), format!("未响应 {} 后呼叫", span(wait, Language::Zh)))
+    both(format!("called if nobody acknowledges within {wait}"), format!("{}内无人响应则呼叫", span(wait, Language::Zh)))
 }
 
 /// The duty was taken.
@@ -323,7 +323,7 @@ pub fn taken_at(time: &str) -> Bilingual {
 
 /// The duty was not taken yet.
 pub fn called_too(person: &str) -> Bilingual {
-    both(format!("has not taken over yet: {person} is called too"), format!("尚未接班：同时呼叫 {person}"))
+    both(format!("has not taken over yet: {person} is called too"), format!("尚未接班：{person} 也会被呼叫"))
 }
 
 /// Nobody is on duty.
@@ -342,7 +342,7 @@ pub fn duty_given(roster: &str) -> Bilingual {
 /// The duty was taken.
 pub fn duty_taken(roster: &str, note: Option<&str>) -> Bilingual {
     let (en, zh) = note.map(|note| (format!(". Note: {note}"), format!("。交接事项：{note}"))).unwrap_or_default();
-    both(format!("You are on duty (roster {roster}){en}"), format!("已接班（值班表 {roster}）{zh}"))
+    both(format!("You are on duty (roster {roster}){en}"), format!("您已接班（值班表 {roster}）{zh}"))
 }
 
 /// Somebody who is not on the roster.
@@ -358,7 +358,7 @@ pub fn notification_state(state: NotificationState, late: bool) -> Word {
     match (state, late) {
         (NotificationState::Pending, _) => Word { en: "pending", zh: "待送达" },
         (NotificationState::Delivered, false) => Word { en: "delivered", zh: "已送达" },
-        (NotificationState::Delivered, true) => Word { en: "delivered late", zh: "迟到送达" },
+        (NotificationState::Delivered, true) => Word { en: "delivered late", zh: "延迟送达" },
         (NotificationState::Dropped, _) => Word { en: "no longer needed", zh: "已不需要" },
     }
 }

@@ -50,7 +50,7 @@ pub fn plan_verdict(failed: usize, total: usize, steps: bool, graph: bool) -> Bi
 
 /// The verdict on a plan that does not compile.
 pub fn plan_broken() -> Bilingual {
-    both("Not ready: the plan does not compile.", "未就绪：预案无法编译。")
+    both("Not ready: the plan does not compile.", "未就绪：无法由预案生成步骤。")
 }
 
 /// No preflight yet.
@@ -143,7 +143,7 @@ pub fn protection(all: usize, protected: usize, recoverable: usize, oldest: Opti
         (format!("{protected} of {all} Protected, {recoverable} Recoverable"), format!("{all} 个应用中 {protected} 个已保护，{recoverable} 个可恢复"));
     if let Some(oldest) = oldest {
         let _ = write!(en, "; oldest recovery point {oldest}");
-        let _ = write!(zh, "；最旧恢复点 {oldest}");
+        let _ = write!(zh, "；最早的恢复点 {oldest}");
     }
     if without > 0 {
         let _ = write!(en, "; {without} without a backup");
@@ -154,5 +154,5 @@ pub fn protection(all: usize, protected: usize, recoverable: usize, oldest: Opti
 
 /// `cpu 4, memory 23 GiB, pods 110`.
 pub fn capacity(cpu: &str, memory: &str, pods: &str) -> Bilingual {
-    both(format!("cpu {cpu}, memory {memory}, pods {pods}"), format!("CPU {cpu}，内存 {memory}，容器组 {pods}"))
+    both(format!("cpu {cpu}, memory {memory}, pods {pods}"), format!("CPU {cpu}，内存 {memory}，Pod {pods}"))
 }

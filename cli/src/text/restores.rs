@@ -20,7 +20,7 @@ pub fn restore_announced(backup: &str) -> Bilingual {
 pub fn contents(contents: &BackupContents) -> Bilingual {
     both(
         format!("{}, {}, {}", many_of(contents.objects, "object"), many_of(contents.volumes, "volume"), many_of(contents.streams, "stream")),
-        format!("{} 个对象，{} 个卷，{} 个数据流", contents.objects, contents.volumes, contents.streams),
+        format!("{} 个对象，{} 个卷，{} 条数据流", contents.objects, contents.volumes, contents.streams),
     )
 }
 
@@ -53,7 +53,7 @@ pub fn restores_the_rest(command: &str) -> Bilingual {
 pub fn data_parts(contents: &BackupContents) -> Bilingual {
     both(
         format!("{}, {}", many_of(contents.streams, "stream"), many_of(contents.volumes, "volume")),
-        format!("{} 个数据流，{} 个卷", contents.streams, contents.volumes),
+        format!("{} 条数据流，{} 个卷", contents.streams, contents.volumes),
     )
 }
 
@@ -90,7 +90,7 @@ pub fn planned(action: &str, language: Language) -> String {
 
 /// How many objects a preview doesn't list.
 pub fn objects_left(number: u64) -> Bilingual {
-    both(format!("{number} objects are not listed: preview fewer of them"), format!("{number} 个对象未列出：请分批预览"))
+    both(format!("{number} objects are not listed: preview fewer of them"), format!("另有 {number} 个对象未列出：请分批预览"))
 }
 
 /// Objects that a restore left out for one reason, and the first names.
@@ -139,7 +139,7 @@ pub fn get_nothing(backup: &str, kind: &str) -> Bilingual {
 
 /// An object that a backup doesn't have.
 pub fn get_missing(backup: &str, object: &str, list: &str) -> Bilingual {
-    both(format!("{backup} has no {object}: {list} lists what there is"), format!("{backup} 中没有 {object}：用 {list} 列出"))
+    both(format!("{backup} has no {object}: {list} lists what there is"), format!("{backup} 中没有 {object}：可用 {list} 查看有哪些"))
 }
 
 /// The values of a Secret are not printed.
@@ -154,7 +154,7 @@ pub fn get_hidden(command: &str) -> Bilingual {
 pub fn preview_blocked(change: i64) -> Bilingual {
     both(
         format!("Blocked by: {change} exist and differ, and the conflict policy is Refuse: nothing would be written"),
-        format!("阻碍：{change} 个已存在且不同，而冲突策略为 Refuse：不会写入任何内容"),
+        format!("受阻：{change} 个已存在且不同，而冲突策略为 Refuse：不会写入任何内容"),
     )
 }
 
@@ -173,7 +173,7 @@ pub fn to_do_it(command: &str) -> Bilingual {
 
 /// The head of what is asked before a restore.
 pub fn restore_head(backup: &str) -> Bilingual {
-    both(format!("RESTORE of {backup}: it changes the running applications"), format!("恢复 {backup}：将改变现有运行内容"))
+    both(format!("RESTORE of {backup}: it changes the running applications"), format!("恢复 {backup}：将改变正在运行的应用"))
 }
 
 /// What becomes of objects that are there and different.
@@ -225,7 +225,7 @@ pub fn planned_volume(volume: &str, [removed, changed, created]: [u64; 3], first
     );
     if !first.is_empty() {
         en.extend(["; first: ", &first.join(", ")]);
-        zh.extend(["；首先：", &first.join(", ")]);
+        zh.extend(["；前几个：", &first.join(", ")]);
     }
     both(en, zh)
 }
@@ -233,7 +233,7 @@ pub fn planned_volume(volume: &str, [removed, changed, created]: [u64; 3], first
 /// Where files go.
 pub fn files_into(files: &str, prefix: Option<&str>) -> Bilingual {
     match prefix {
-        Some(prefix) => both(format!("{files}, under {prefix} of the volume"), format!("{files}，放到卷的 {prefix} 之下")),
+        Some(prefix) => both(format!("{files}, under {prefix} of the volume"), format!("{files}，恢复到卷的 {prefix} 之下")),
         None => both(format!("{files}, overwriting existing files"), format!("{files}，覆盖现有文件")),
     }
 }

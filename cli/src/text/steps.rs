@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// What a step does: its question if it asks one, else its effect.
 pub fn step_does(step: &Step<Action>) -> Bilingual {
     let Some(prompt) = &step.needs_person else { return action(&step.action) };
-    both(format!("ask a person: {}", prompt.text.in_language("en")), format!("询问人工：{}", prompt.text.in_language("zh")))
+    both(format!("ask a person: {}", prompt.text.in_language("en")), format!("人工确认：{}", prompt.text.in_language("zh")))
 }
 
 /// What happens if a step fails.
@@ -82,7 +82,7 @@ fn action(action: &Action) -> Bilingual {
         Action::Start { site, workloads, .. } => starts(site.as_str(), workloads),
         Action::Check { site, namespace, check } => checks(site.as_str(), namespace, &check.name),
         Action::ReadMarker { site, namespace, .. } => {
-            both(format!("read the newest marker in {namespace} on {site}"), format!("读取 {site} 上 {namespace} 的最新标记"))
+            both(format!("read the newest marker in {namespace} on {site}"), format!("读取 {site} 上 {namespace} 的最新数据标记"))
         }
         Action::TakeSnapshots { site, snapshots } => {
             let claims: Vec<String> = snapshots.iter().map(|snapshot| format!("{}/{}", snapshot.namespace, snapshot.claim)).collect();
@@ -94,10 +94,10 @@ fn action(action: &Action) -> Bilingual {
         Action::Silence { site, labels, .. } => silences(site.as_str(), labels),
         Action::EndSilence { site, .. } => both(format!("end the silences of {site}"), format!("结束 {site} 的告警静默")),
         Action::InspectNode { site, node, .. } => {
-            both(format!("check that everything on node {site}/{node} can leave it"), format!("检查节点 {site}/{node} 上的全部 Pod 可以迁出"))
+            both(format!("check that everything on node {site}/{node} can leave it"), format!("检查节点 {site}/{node} 上的 Pod 是否都能迁出"))
         }
         Action::Cordon { site, node, .. } => both(format!("cordon node {site}/{node}"), format!("封锁节点 {site}/{node}")),
-        Action::Uncordon { site, node, .. } => both(format!("uncordon node {site}/{node}"), format!("解除封锁节点 {site}/{node}")),
+        Action::Uncordon { site, node, .. } => both(format!("uncordon node {site}/{node}"), format!("解除节点 {site}/{node} 的封锁")),
         Action::Drain { site, node, consent, .. } => {
             let (en, zh) = losses(*consent);
             both(format!("evict the pods of node {site}/{node}{en}"), format!("驱逐节点 {site}/{node} 上的 Pod{zh}"))
@@ -109,7 +109,7 @@ fn action(action: &Action) -> Bilingual {
         }
         Action::Watch { site, checks, duration } => watches(site.as_str(), checks.len(), &human_duration(*duration)),
         Action::MakeNamespaces { site, namespaces, preview, .. } => makes(site.as_str(), &names(namespaces), *preview),
-        Action::Ask {} => both("ask a person", "询问人工"),
+        Action::Ask {} => both("ask a person", "人工确认"),
     }
 }
 
@@ -122,7 +122,7 @@ fn isolates(site: &str, namespaces: &str) -> Bilingual {
 }
 
 fn removes_copy(site: &str, namespaces: &str) -> Bilingual {
-    both(format!("remove the copy from {site}: {namespaces}"), format!("清除 {site} 上的副本：{namespaces}"))
+    both(format!("remove the copy from {site}: {namespaces}"), format!("移除 {site} 上的副本：{namespaces}"))
 }
 
 /// Namespace → claims: what uses them is stopped; all of it where there are none.
@@ -155,7 +155,7 @@ fn checks(site: &str, namespace: &str, name: &str) -> Bilingual {
 }
 
 fn removes(site: &str, namespaces: &str, (en, zh): (&str, &str)) -> Bilingual {
-    both(format!("remove the run's {en} from {namespaces} on {site}"), format!("移除 {site} 上 {namespaces} 中本次的{zh}"))
+    both(format!("remove the run's {en} from {namespaces} on {site}"), format!("移除 {site} 上 {namespaces} 中本次任务的{zh}"))
 }
 
 fn silences(site: &str, labels: &[BTreeMap<String, String>]) -> Bilingual {
@@ -206,8 +206,8 @@ fn moves(site: &str, namespace: &str, claim: Option<&str>, task: &MoverTask) -> 
                 format!("从 {site} 的 {namespace}/{workload_ref} 保存 {part}：{typed}"),
             )
         }
-        MoverTask::Seal { .. } => both("make one snapshot of it all", "合成一个快照"),
-        MoverTask::VerifyStored { .. } => both("read every byte of the snapshot in the repository", "读回备份库中快照的每一字节"),
+        MoverTask::Seal { .. } => both("make one snapshot of it all", "封存为一个快照"),
+        MoverTask::VerifyStored { .. } => both("read every byte of the snapshot in the repository", "逐字节读取备份库中的快照"),
         MoverTask::RestoreObjects { rules, mode, .. } => objects(site, &names(rules.namespaces.values()), *mode),
         MoverTask::RestoreVolume { part, .. } => {
             let claim = claim();
@@ -282,6 +282,6 @@ mod tests {
     fn a_step_that_asks_says_its_question() {
         let text = LocalizedText { zh: Some("热线已通知？".into()), en: Some("Was the hotline called?".into()) };
         let step = Step::new(StepId::new("announce").expect("an id"), Action::Ask {}, SignedDuration::from_secs(1)).needs_person(Prompt::new(text));
-        assert_eq!(step_does(&step), both("ask a person: Was the hotline called?", "询问人工：热线已通知？"));
+        assert_eq!(step_does(&step), both("ask a person: Was the hotline called?", "人工确认：热线已通知？"));
     }
 }

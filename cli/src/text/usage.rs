@@ -39,7 +39,7 @@ fn what(error: &Error) -> Bilingual {
         ErrorKind::MissingSubcommand => both("a command is missing", "缺少命令"),
         ErrorKind::MissingRequiredArgument => both(format!("{argument} is missing"), format!("缺少 {argument}")),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation if given.is_empty() => {
-            both(format!("{argument} is given without a value"), format!("{argument} 没有给出值"))
+            both(format!("{argument} is given without a value"), format!("{argument} 缺少值"))
         }
         ErrorKind::InvalidValue if is_reason(error) => both(format!("there is no reason {given}"), format!("没有原因 {given}")),
         ErrorKind::InvalidValue => both(format!("{argument}: {given} is not a valid value"), format!("{argument}：{given} 不是可用的值")),

@@ -72,7 +72,7 @@ pub fn waits_for(what: &str) -> Bilingual {
 
 /// The last step.
 pub fn clean_up_always() -> Bilingual {
-    both("always runs, even if this terminal closes", "总会执行，即使关闭此终端")
+    both("always runs, even if this terminal closes", "无论如何都会执行，即使关闭此终端")
 }
 
 /// Steps that don't fit.
@@ -140,7 +140,7 @@ pub fn ask_reason(action: ActionKind, step: Option<&str>, answer: Option<&str>, 
 
 /// Before the first answer.
 pub fn asking_the_hub() -> Bilingual {
-    both("asking the hub …", "正在询问管理中心…")
+    both("asking the hub …", "正在查询管理中心…")
 }
 
 /// An action was sent.
@@ -153,7 +153,7 @@ pub fn action_asked(kind: ActionKind, step: Option<&str>) -> Bilingual {
 pub fn action_read(noun: &str, name: &str, phase: RunPhase, back: &str) -> Bilingual {
     both(
         format!("the operator has read it; {noun} {name} is {phase}: {back}"),
-        format!("operator 已读取；{}：{}：{back}", object(noun, name), super::phase(phase).zh),
+        format!("operator 已读取请求；{}：{}：{back}", object(noun, name), super::phase(phase).zh),
     )
 }
 

@@ -16,7 +16,7 @@ macro_rules! words {
 words! {
     ACTIVE: "ACTIVE", "当前站点";
     ADDED: "ADDED", "新增";
-    AFTER: "AFTER", "之后于";
+    AFTER: "AFTER", "前置";
     AGE: "AGE", "距今";
     AGENT: "AGENT", "代理";
     APPLICATION: "APPLICATION", "应用";
@@ -31,7 +31,7 @@ words! {
     COLON: ": ", "：";
     COMMA: ", ", "，";
     DATA_AS_OF: "DATA AS OF", "数据截至";
-    DEADLINE: "DEADLINE", "时限";
+    DEADLINE: "DEADLINE", "期限";
     DEPARTMENT: "DEPARTMENT", "部门";
     DISTRICT: "DISTRICT", "区";
     DOMAIN: "FAILURE DOMAIN", "故障域";
@@ -44,12 +44,12 @@ words! {
     HEALTHY: "HEALTHY", "健康";
     HUB_ITSELF: "the hub itself", "管理中心自身";
     KIND: "KIND", "类型";
-    ACTION: "ACTION", "动作";
+    ACTION: "ACTION", "操作";
     WHY: "WHY", "原因";
     LAST_BACKUP: "LAST BACKUP", "最近备份";
     LISTED: ", ", "、";
     LOCATION: "LOCATION", "位置";
-    MARKER: "marker", "标记";
+    MARKER: "marker", "数据标记";
     MODE: "MODE", "方式";
     NAME: "NAME", "名称";
     NAMESPACE: "NAMESPACE", "命名空间";
@@ -72,7 +72,7 @@ words! {
     RESULT: "RESULT", "结果";
     RPO: "RPO", "RPO";
     RTO: "RTO", "RTO";
-    RUN: "RUN", "运行中";
+    RUN: "RUN", "当前任务";
     SEMICOLON: "; ", "；";
     SITE: "SITE", "站点";
     SIZE: "SIZE", "大小";
@@ -88,7 +88,7 @@ words! {
     UNKNOWN: "Unknown", "未知";
     USED: "USED", "已用";
     VERIFIED: "VERIFIED", "已验证";
-    VERSION: "KUBERNETES", "KUBERNETES";
+    VERSION: "KUBERNETES", "Kubernetes";
     WINDOW: "WINDOW", "窗口";
     TEMPLATE: "TEMPLATE", "模板";
     PUBLISHER: "PUBLISHED BY", "发布人";
@@ -98,7 +98,7 @@ words! {
     PRIORITY: "PRI", "优先级";
     STATE: "STATE", "状态";
     ASSIGNEE: "ASSIGNEE", "处理人";
-    DUE: "DUE", "期限";
+    DUE: "DUE", "时限";
     TITLE: "TITLE", "标题";
     LEVEL: "LEVEL", "级别";
     ON_DUTY: "ON DUTY", "值班人";
@@ -111,7 +111,7 @@ words! {
     F_REQUESTED_BY: "opened by", "提出人";
     F_AFFECTS: "affects", "影响";
     F_FROM: "from", "来自";
-    F_DUE: "due", "期限";
+    F_DUE: "due", "时限";
     F_PLAN_OF_CHANGE: "how", "方案";
     F_ROLLBACK: "rollback", "回退";
     F_CLASS: "class", "变更类别";
@@ -137,7 +137,7 @@ words! {
     F_FOR: "for changes", "适用变更";
     F_RECURRENCE: "recurrence", "周期";
     F_DATE: "date", "日期";
-    F_FREEZE: "freeze", "冻结";
+    F_FREEZE: "freeze", "变更冻结";
     F_TIME_ZONE: "time zone", "时区";
     WHOLE_PLAN: "plan", "预案";
     WRITER: "WRITER", "写入站点";
@@ -177,7 +177,7 @@ words! {
     F_REPOSITORY: "repository", "备份库";
     F_REPOSITORY_ID: "repository id", "备份库标识";
     F_REQUESTED: "requested", "已申请";
-    F_RUN: "running", "运行中";
+    F_RUN: "running", "当前任务";
     F_SITE: "site", "站点";
     F_SIZE: "size", "大小";
     F_SNAPSHOT: "snapshot", "快照";
@@ -187,7 +187,7 @@ words! {
     F_VERSION: "Kubernetes", "Kubernetes";
     F_VOLUMES: "volumes", "卷";
     KEY_ABORT: "a abort", "a 中止";
-    KEY_ANSWER: "y/n answer", "y/n 回答";
+    KEY_ANSWER: "y/n answer", "y/n 答复";
     KEY_CLEAN_UP: "c clean up", "c 清理";
     KEY_LOG: "l log", "l 日志";
     KEY_PAUSE: "p pause", "p 暂停";
@@ -223,7 +223,7 @@ words! {
     GAP: "GAP", "差距";
     GAPS: "GAPS", "差距";
     INSTALLED: "INSTALLED", "已装版本";
-    ITEM: "ITEM", "构成";
+    ITEM: "ITEM", "构成项";
     ITEMS: "ITEMS", "构成项";
     LAYER: "LAYER", "层";
     PROVIDED_BY: "PROVIDED BY", "提供者";
@@ -333,9 +333,9 @@ pub fn step_word(key: &str) -> Option<Word> {
         "preflight" => Word { en: "preflight", zh: "预检" },
         "isolate" => Word { en: "isolate", zh: "隔离" },
         "prove-isolation" => Word { en: "prove isolation", zh: "验证隔离" },
-        "verify" => Word { en: "verify", zh: "校验" },
+        "verify" => Word { en: "verify", zh: "验证" },
         "objects" => Word { en: "objects", zh: "对象" },
-        "objects-again" => Word { en: "refused objects again", zh: "再试被拒的对象" },
+        "objects-again" => Word { en: "refused objects again", zh: "重试被拒的对象" },
         "volume" => Word { en: "volume", zh: "卷" },
         "stream" => Word { en: "stream", zh: "数据流" },
         "compare" => Word { en: "compare", zh: "比对" },
@@ -343,7 +343,7 @@ pub fn step_word(key: &str) -> Option<Word> {
         "start" => Word { en: "start", zh: "启动" },
         "rest" => Word { en: "the rest", zh: "其余" },
         "check" => Word { en: "check", zh: "检查" },
-        "marker" => Word { en: "marker", zh: "标记" },
+        "marker" => Word { en: "marker", zh: "数据标记" },
         "seal" => Word { en: "seal", zh: "封存" },
         "prepare" => Word { en: "make namespaces", zh: "建立命名空间" },
         "hold" => Word { en: "hold", zh: "保留" },
@@ -354,9 +354,9 @@ pub fn step_word(key: &str) -> Option<Word> {
         "clean-up" => Word { en: "clean up", zh: "清理" },
         "manual" => Word { en: "manual work", zh: "人工作业" },
         "backup" => Word { en: "backup", zh: "备份" },
-        "silence" => Word { en: "silence", zh: "屏蔽告警" },
-        "end-silence" => Word { en: "end silence", zh: "恢复告警" },
-        "inspect" => Word { en: "inspect", zh: "查看节点" },
+        "silence" => Word { en: "silence", zh: "静默告警" },
+        "end-silence" => Word { en: "end silence", zh: "结束静默" },
+        "inspect" => Word { en: "inspect", zh: "检查节点" },
         "cordon" => Word { en: "cordon", zh: "封锁节点" },
         "drain" => Word { en: "drain", zh: "排空节点" },
         "uncordon" => Word { en: "uncordon", zh: "解除封锁" },

@@ -47,7 +47,7 @@ async fn fault_h7_whatever_is_looked_at_while_no_operator_leads_is_told_to_be_ol
     assert_eq!((status.code, status.err.as_str()), (4, ""), "that page says it among what needs a person, and once: {status:?}");
     assert_eq!(status.out.matches("no operator has led since").count(), 1, "{}", status.out);
     let zh = hub.p861(&["app", "status", "approval", "--lang", "zh", "--operator-namespace", hub.district]);
-    assert!(zh.err.contains("起没有 operator 担任领导者：所示为当时的状态"), "{}", zh.err);
+    assert!(zh.err.contains("起 operator 没有领导者：所示为当时的状态"), "{}", zh.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

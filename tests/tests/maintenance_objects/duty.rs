@@ -22,7 +22,7 @@ async fn who_is_on_duty_is_said_and_the_duty_is_handed_over_with_both_hands() {
     let on_duty = roster["status"]["current"][0]["person"].as_str().expect("a person").to_owned();
     let (comes, leaves) = if on_duty == "b" { (COLLEAGUE, ENGINEER) } else { (ENGINEER, COLLEAGUE) };
     let (code, said) = stage.p861(&["duty", "now", "--lang", "zh"]);
-    assert!(code == 0 && said.contains("未响应 10分 后呼叫") && said.lines().any(|line| line.starts_with("duty") && line.contains(&on_duty)), "{said}");
+    assert!(code == 0 && said.contains("10分钟内无人响应则呼叫") && said.lines().any(|line| line.starts_with("duty") && line.contains(&on_duty)), "{said}");
     let (code, said) = stage.p861_as(leaves, &["duty", "handover", "--note", "portal overdue", "--lang", "en"]);
     assert!(code == 0 && said.contains("both of you are called"), "{said}");
     let given = stage.wait("both are called", "DutyRoster", "roster", |seen| seen["status"]["current"][0]["also"].is_string()).await;

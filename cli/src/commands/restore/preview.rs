@@ -307,7 +307,7 @@ mod tests {
             ),
             (
                 Language::Zh,
-                ["\u{6570}\u{636e}  卷 attachments：将移除 3 个文件，更改 12 个，新建 1 个；首先：shell.php, a/b", "\u{6570}\u{636e}  卷 cache：不会改变"],
+                ["\u{6570}\u{636e}  卷 attachments：将移除 3 个文件，更改 12 个，新建 1 个；前几个：shell.php, a/b", "\u{6570}\u{636e}  卷 cache：不会改变"],
             ),
         ] {
             let lines: Vec<String> = preview_page(&preview, &foreseen, None, "", language).iter().map(ToString::to_string).collect();

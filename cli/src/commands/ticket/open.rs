@@ -235,8 +235,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
     if let (Some(followed), Some(change)) = (&followed, &spec.change) {
         let differences = differences(&followed.spec, &spec, change, source.flatten().as_ref());
         if !differences.is_empty() {
-            let normal = format!("--change Normal instead of --template {}", followed.name);
-            return Err(Failure::refused(text::outside_template(&followed.name, &differences, &normal)));
+            return Err(Failure::refused(text::outside_template(&followed.name, &differences)));
         }
     }
     let ticket = create_stamped(hub, base, MaintenanceTicket::new("", spec)).await?;
