@@ -5,7 +5,7 @@
 pub(super) const PAIRS: super::Pairs = &[
     // Standing of an application.
     ("repository {repository}, backup {backup}; backups since then don't count: {half}", "备份库 {repository}，备份 {backup}；此后的备份不计入：{half}"),
-    ("the newest backup that counts is {backup}, which is older than the RPO: {half}", "计入的最近备份为 {backup}，已超出 RPO：{half}"),
+    ("the newest backup that counts is {backup}, which is older than the RPO: {half}", "最近的有效备份为 {backup}，已超出 RPO：{half}"),
     ("the newest backup is older than the RPO of {rpo}: p861 backup now {application}", "最近备份已超出 RPO {rpo}：p861 backup now {application}"),
     ("repository {name}", "备份库 {name}"),
     ("backup {name}", "备份 {name}"),
@@ -75,7 +75,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("application {application}: nothing is saved, because none of its data can be read", "应用 {application}：未保存任何内容，因为其数据均无法读取"),
     ("or leave them out: their names in spec.volumes, with method Skip", "或将其排除：在 spec.volumes 中列出名称，method 为 Skip"),
     ("or leave it out: its name in spec.volumes, with method Skip", "或将其排除：在 spec.volumes 中列出名称，method 为 Skip"),
-    ("or leave {them} out: {names} in spec.volumes, with method Skip", "或将其排除：在 spec.volumes 中列出{names}，method 为 Skip"),
+    ("or leave {them} out: {names} in spec.volumes, with method Skip", "或将其排除：在 spec.volumes 中列出名称，method 为 Skip"),
     ("its name", "其名称"),
     ("their names", "其名称"),
     ("spec.clusterResources: {why}", "spec.clusterResources：{why}"),
@@ -109,7 +109,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("driver {driver} has several VolumeSnapshotClasses ({names}) and not exactly one default: annotate one with {annotation}, or name one in volumeSnapshotClassName of the Platform", "驱动 {driver} 有多个 VolumeSnapshotClass（{names}），其中没有默认的或默认的不止一个：请为其中一个加注解 {annotation}，或在 Platform 的 volumeSnapshotClassName 中指明"),
     ("application {application}: nothing is saved, because no snapshot can be taken", "应用 {application}：未保存任何内容，因为无法创建快照"),
     ("of claim {claim}: {why}", "存储卷声明 {claim}：{why}"),
-    ("or save {its} files while they are in use: {again} {name} in spec.volumes, with method Files", "或在使用中直接保存文件：在 spec.volumes 中列出{again} {name}，method 为 Files"),
+    ("or save {its} files while they are in use: {again} {name} in spec.volumes, with method Files", "或在使用中直接保存文件：在 spec.volumes 中列出名称，method 为 Files"),
     // Restores.
     ("would create {a}, change {b}; {c} same, {d} refused", "将新建 {a}，更改 {b}；相同 {c}，被拒绝 {d}"),
     ("would create {a}, change {b}; {c} same, {d} refused{more}", "将新建 {a}，更改 {b}；相同 {c}，被拒绝 {d}{more}"),

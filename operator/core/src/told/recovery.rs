@@ -33,7 +33,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("no usable backup", "没有可用的备份"),
     // Drills.
     ("spec.deadline: a drill takes longer than 0s: say how long it may take, for example 4h", "spec.deadline：演练时限须大于 0 秒：请写明最多允许多久，例如 4h"),
-    ("spec.{field}: {asked} is more than {longest} (30 days), the longest that a drill and its copy may last: ask for less", "spec.{field}：{asked} 超过演练及其副本的最长时间 {longest}（30 天）：请缩短"),
+    ("spec.{field}: {asked} is more than {longest} (30 days), the longest that a drill and its copy may last: ask for less", "spec.{field}：{asked} 超过演练及其副本允许的最长时间 {longest}（30 天）：请缩短"),
     ("a Live drill is a planned failover, which this release does not have: use type: Isolated", "实战演练（Live）即计划内切换，本版本尚不支持：请使用 type: Isolated"),
     ("every application within its RTO and RPO", "各应用均在 RTO 和 RPO 之内"),
     ("plan: RTO {a} of {b}", "预案：RTO {a}，目标 {b}"),
@@ -84,7 +84,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the Service of the copy's DNS has no address yet", "副本 DNS 的 Service 尚无地址"),
     ("its probes start", "探测启动中"),
     ("whether the copy is closed was not found out in time: {message}", "未能及时查明副本是否封闭：{message}"),
-    ("probe {probe} ended without an answer: {why}", "探测 {probe} 结束而没有应答：{why}"),
+    ("probe {probe} ended without an answer: {why}", "探测 {probe} 已结束但没有应答：{why}"),
     ("{name} can't run: {why}", "{name} 无法运行：{why}"),
     ("pods of the copy try to reach what is outside: {done} of {all} have ended", "副本的 Pod 正尝试访问外部：已结束 {done}/{all}"),
     ("pods of the copy try to reach what is outside: {done} of {all} have ended{why}", "副本的 Pod 正尝试访问外部：已结束 {done}/{all}{why}"),
