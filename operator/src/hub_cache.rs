@@ -75,7 +75,7 @@ impl HubCache {
     pub async fn filter_map<K: Cached, T>(&self, namespace: Option<&str>, mut map: impl FnMut(&K) -> Option<T>) -> Result<Vec<T>> {
         let kind = <K as Resource>::kind(&());
         let cached = self.stores.get(&TypeId::of::<K>()).and_then(|cached| cached.downcast_ref::<CachedKind<K>>());
-        let cached = cached.ok_or_else(|| Error::Internal(format!("no controller holds the kind {kind}")))?;
+        let cached = cached.ok_or_else(|| Error::Internal(format!("no controller watches the kind {kind}")))?;
         // The first list takes moments unless the API server refuses it; the kind's own controller reports that.
         let listed = tokio::time::timeout(FIRST_LIST_TIMEOUT, cached.store.wait_until_ready()).await;
         if !matches!(listed, Ok(Ok(()))) {

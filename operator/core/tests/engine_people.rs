@@ -224,9 +224,9 @@ fn a_kept_copy_stands_as_long_as_people_want_and_no_longer() {
     // Said before it stands, it is not kept at all.
     assert_eq!(kept(Story::of(steps()).asks(1, action(ActionKind::CleanUp, None))), (None, Some(5)));
     let told = Story::of(drill()).asks(1, action(ActionKind::CleanUp, None)).asks(1, extend("x")).asks(1, extend("5m")).told();
-    assert!(told.contains("ActionRefused this run keeps nothing standing; abort it to end it early"), "{told}");
+    assert!(told.contains("ActionRefused this run keeps no copy; abort it to end it early"), "{told}");
     assert!(told.contains("ActionRefused \"x\" is not a duration"), "{told}");
-    assert!(told.contains("ActionRefused this run has no deadline and keeps nothing standing; name the step whose deadline to extend"), "{told}");
+    assert!(told.contains("ActionRefused this run has no deadline and keeps no copy; name the step whose deadline to extend"), "{told}");
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn fault_e48_nothing_is_extended_beyond_thirty_days_in_all() {
     for (case, limits, asked, refused) in [
         ("the run", limits, extend(None, "719h1s"), Some("this run may last 1h already, and no more than 720h (30 days) in all: extend it by 719h at most")),
         ("the run, as far as it goes", limits, extend(None, "719h"), None),
-        ("the copy", Limits::default(), extend(None, "99999h"), Some("what this run keeps standing may last 20s already, and no more than 720h (30 days)")),
+        ("the copy", Limits::default(), extend(None, "99999h"), Some("the copy that this run keeps may last 20s already, and no more than 720h (30 days)")),
         (
             "the question",
             Limits::default(),

@@ -59,7 +59,7 @@ impl<A> Run<'_, A> {
                 self.must_go_on()?;
                 let holds = |at: usize| self.step(at).needs_person.as_ref().is_some_and(|prompt| prompt.hold) && !self.settled(at);
                 if !self.indices().any(holds) {
-                    return Err("this run keeps nothing standing; abort it to end it early".to_owned());
+                    return Err("this run keeps no copy; abort it to end it early".to_owned());
                 }
                 self.clean_up_wanted = true;
                 Ok(())
@@ -201,11 +201,11 @@ impl<A> Run<'_, A> {
         let held: Vec<usize> = self.indices().filter(holds).collect();
         let deadline = self.plan.limits().deadline;
         if deadline.is_none() && held.is_empty() {
-            return Err("this run has no deadline and keeps nothing standing; name the step whose deadline to extend".to_owned());
+            return Err("this run has no deadline and keeps no copy; name the step whose deadline to extend".to_owned());
         }
         within_longest("this run", deadline.map(|deadline| deadline.saturating_add(self.extension)), duration)?;
         for at in held {
-            within_longest("what this run keeps standing", self.question_lasts(at), duration)?;
+            within_longest("the copy that this run keeps", self.question_lasts(at), duration)?;
         }
         self.extension = self.extension.saturating_add(duration);
         Ok(())

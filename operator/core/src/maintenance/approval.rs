@@ -136,14 +136,14 @@ impl From<Void> for Reason {
 impl Void {
     fn message(self) -> &'static str {
         match self {
-            Self::SubjectGone => "what it is about is gone, or is another object of the same name: delete this approval",
-            Self::Nameless => "nobody's name is on it: is the admission policy p861-identity in force?",
+            Self::SubjectGone => "its subject is gone, or is another object of the same name: delete this approval",
+            Self::Nameless => "its author is unknown: is the admission policy p861-identity in force?",
             Self::RequesterCannotApprove => "who asks for something, or writes a part of its plan, can't agree to it: somebody else must",
-            Self::DigestDiffers => "something else was shown: look at what it does now and approve that",
+            Self::DigestDiffers => "the plan has changed since: look at what it does now and approve that",
             Self::Expired => "it was valid for spec.validFor and nothing was started: approve again",
             Self::TooLate => "work had begun already",
             Self::Ended => "what it is about had ended already",
-            Self::SamePerson => "the same person has said something newer",
+            Self::SamePerson => "the same person has made a newer decision",
         }
     }
 }
@@ -247,7 +247,7 @@ pub fn condition(result: Result<ApprovalDecision, Void>, tally: &Tally, required
             if required > 0 { format!("{} of {required}", tally.given.len()) } else { String::new() },
         ),
         Ok(ApprovalDecision::Rejected) => {
-            ConditionUpdate::bad(ConditionType::Counted, Reason::Rejected, "it says no, and holds up what it is about until it is deleted")
+            ConditionUpdate::bad(ConditionType::Counted, Reason::Rejected, "it is a rejection: its subject is blocked until it is deleted")
         }
         Err(void) => ConditionUpdate::bad(ConditionType::Counted, void.into(), void.message()),
     }

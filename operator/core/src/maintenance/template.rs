@@ -37,7 +37,7 @@ pub fn ready(spec: &ChangeTemplateSpec) -> ConditionUpdate {
 /// What is wrong with a template.
 fn fault(spec: &ChangeTemplateSpec) -> Option<(Reason, String)> {
     if spec.published_by.as_deref().is_none_or(str::is_empty) {
-        return Some((Reason::Nameless, "nobody's name is on it: is the admission policy p861-publisher in force?".into()));
+        return Some((Reason::Nameless, "its author is unknown: is the admission policy p861-publisher in force?".into()));
     }
     let TemplateWork { upgrade_component, drain_node, manual: _ } = &spec.work;
     let durations = upgrade_component.iter().flat_map(|upgrade| [&upgrade.healthy_within, &upgrade.watch_for]);
@@ -85,7 +85,7 @@ impl NotStandard {
             Self::Changed(pinned) => format!("template {} is another than at its opening: look at it, and open the change anew", pinned.name),
             Self::NotReady(name, why) => format!("template {name} can't be used: {why}"),
             Self::OwnTemplate(name) => format!("template {name} was published by the one who asks for the change"),
-            Self::Nameless => "nobody's name is on the change: is the admission policy p861-identity in force?".into(),
+            Self::Nameless => "the change's author is unknown: is the admission policy p861-identity in force?".into(),
             Self::Outside(name, differences) => format!("template {name} doesn't permit it: {}", differences.join("; ")),
         }
     }

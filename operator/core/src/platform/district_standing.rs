@@ -86,7 +86,7 @@ fn sites(district: &District, facts: &DistrictFacts) -> ConditionUpdate {
         return ConditionUpdate::bad(
             ConditionType::Ready,
             Reason::SharedFailureDomain,
-            format!("primary and standby are both in failure domain {shared}: they would burn together"),
+            format!("primary and standby are both in failure domain {shared}: one disaster would take both"),
         );
     }
     ConditionUpdate::good(ConditionType::Ready, Reason::AsDeclared, format!("namespace, roles and {} are in place", Noun::Site.count(sites.len())))

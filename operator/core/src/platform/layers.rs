@@ -136,7 +136,7 @@ fn network(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec
         let remedy = if reason == Reason::ProbeUnmeasured {
             format!("see what keeps it from being tried: kubectl -n p861-system get pods -l app.kubernetes.io/component=prober, on {}", site.name)
         } else {
-            format!("look at the line from {} to {}", site.name, probe.tcp.host)
+            format!("check the line from {} to {}", site.name, probe.tcp.host)
         };
         found.push(finding(Layer::Network, State::Weak, Some(&site.name), reason, format!("probe {}: {said}", probe.name), remedy));
     }

@@ -244,7 +244,7 @@ pub struct Why {
 
 impl Why {
     fn run(request: &Request, other: &Request, contested: &Contested, runs: bool) -> Self {
-        let verb = if runs { "runs" } else { "comes first" };
+        let verb = if runs { "runs" } else { "has precedence" };
         // A district sees nothing of another.
         let message = if other.run.namespace == request.run.namespace {
             let (name, noun) = (&other.run.name, other.class().noun());
@@ -264,7 +264,7 @@ impl Why {
     }
 
     fn limit(under_way: usize, limit: usize, of: &str) -> Self {
-        Self { reason: WaitReason::LimitReached, run: None, message: format!("waits for a place: {under_way} of at most {limit} runs {of} are under way") }
+        Self { reason: WaitReason::LimitReached, run: None, message: format!("waits for a free slot: {under_way} of at most {limit} runs {of} are under way") }
     }
 }
 

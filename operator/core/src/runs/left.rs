@@ -21,7 +21,7 @@ pub(super) fn left(effect: &Action) -> String {
             format!("workloads in {} on {site} stopped that ran before: restore again, or start them by hand", namespaces.join(", "))
         }
         Action::Execute { site, namespace, command } => {
-            format!("what the application was told to hold: run {:?} in its pods in {namespace} on {site}", command.command.join(" "))
+            format!("the application's writes stopped: run {:?} in its pods in {namespace} on {site}", command.command.join(" "))
         }
         _ => "what it would have taken back".to_owned(),
     }

@@ -311,7 +311,7 @@ async fn write(client: &Client, site: &SiteName, component: &str, district: &str
 }
 
 fn resource_of(object: &Value) -> Result<ApiResource> {
-    let (group, version, kind, plural) = resource(object).ok_or_else(|| Error::Internal(format!("{} is of no kind that a bundle holds", label(object))))?;
+    let (group, version, kind, plural) = resource(object).ok_or_else(|| Error::Internal(format!("{} is of a kind that no bundle may hold", label(object))))?;
     Ok(ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural))
 }
 

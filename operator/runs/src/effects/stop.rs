@@ -82,7 +82,7 @@ fn impossible(halts: &[(&String, Vec<Value>, Halt)]) -> Option<Failure> {
     let set_back = all(|halt| &halt.set_back);
     (!set_back.is_empty()).then(|| {
         let message = format!(
-            "started again by somebody else while it was to be still: {}. Suspend what sets it back (GitOps, an autoscaler) for the time of the restore",
+            "started again by somebody else during the restore: {}. Suspend whatever starts it (GitOps, an autoscaler) until the restore has ended",
             first_of(&set_back, MAX_NAMED)
         );
         Failure::permanent(Reason::WorkloadNotStopped, message)

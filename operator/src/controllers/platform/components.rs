@@ -100,7 +100,7 @@ async fn from_bundle(
         Err(Error::LeaseLost) => return Err(Error::LeaseLost),
         Err(error) => Some(format!("what was changed could not be put back: {error}")),
         Ok(stubborn) if stubborn.is_empty() => None,
-        Ok(stubborn) => Some(format!("another hand changes it again and again: {}", stubborn.join(", "))),
+        Ok(stubborn) => Some(format!("somebody else keeps changing it: {}", stubborn.join(", "))),
     };
     let record = installed(&context.hub.client, namespace, &component.name, site).await?;
     let workloads = bundle::workloads(&record.objects);

@@ -157,7 +157,7 @@ impl SiteObserver<'_> {
             let Some(gateway) = api.get_opt(&in_path(name)?).await.context(|| format!("read Gateway {namespace}/{name} on {}", self.site))? else { continue };
             let conditions = gateway.data.pointer("/status/conditions").and_then(Value::as_array);
             let programmed = conditions.into_iter().flatten().find(|condition| condition["type"] == "Programmed");
-            let message = programmed.and_then(|condition| condition["message"].as_str()).unwrap_or("it says nothing of itself yet").to_owned();
+            let message = programmed.and_then(|condition| condition["message"].as_str()).unwrap_or("it has no status yet").to_owned();
             facts
                 .insert(format!("{namespace}/{name}"), GatewayFacts { programmed: programmed.is_some_and(|condition| condition["status"] == "True"), message });
             let (read, others) = shown.certificates(&gateway.data, namespace);

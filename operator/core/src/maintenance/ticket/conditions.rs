@@ -114,7 +114,7 @@ impl Pass<'_> {
             return ConditionUpdate::bad(ConditionType::Approved, Reason::NotCompiled, why.clone());
         }
         if self.status.plan_digest.is_none() {
-            return ConditionUpdate::bad(ConditionType::Approved, Reason::NoPlan, "nobody has said how it is done: append the action Plan");
+            return ConditionUpdate::bad(ConditionType::Approved, Reason::NoPlan, "it has no plan yet: append the action Plan");
         }
         let missing = format!("{} of {required}; it is never the one who asked for it", tally.given.len());
         let mut said = match (required, tally.agrees(required), self.not_standard()) {

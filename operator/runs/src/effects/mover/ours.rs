@@ -54,7 +54,7 @@ pub fn is_pod_of(pod: &Pod, job: &Job) -> bool {
 pub fn in_the_way(kind: &str, metadata: &ObjectMeta, site: &str, why: &str) -> Error {
     let (namespace, name) = (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
     let message = format!(
-        "{kind} {namespace}/{name} on {site} was not made by the operator: {why}. Nothing of it is believed or used. Find out who made it, delete it \
+        "{kind} {namespace}/{name} on {site} was not made by the operator: {why}. It is neither trusted nor used. Find out who made it, delete it \
          (kubectl delete {} -n {namespace} {name}), and try the step again",
         kind.to_ascii_lowercase()
     );
