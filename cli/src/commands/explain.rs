@@ -133,7 +133,7 @@ mod tests {
                 "处置手册  runbooks/P861DrillOverdue.md",
             ]
         );
-        assert_eq!(told("Passed", "", Language::En)[2], "What to do  Nothing: this is no trouble.");
+        assert_eq!(told("Passed", "", Language::En)[2], "What to do  Nothing: this is not a problem.");
     }
 
     #[test]

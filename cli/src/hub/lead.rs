@@ -195,8 +195,8 @@ mod tests {
     fn who_is_told_that_no_operator_leads_is_told_since_when_in_both_languages() {
         let clock = Clock { now: at(720), zone: jiff::tz::TimeZone::UTC };
         let said = Leaderless { since: Some(at(0)) }.warning(&clock);
-        assert_eq!(said.en, "no operator has led since 00:16:40 (12m ago): what is shown is as of then, and nothing goes on until one does");
+        assert_eq!(said.en, "no operator has led since 00:16:40 (12m ago): the state shown is of that time, and nothing goes on until one does");
         assert!(said.zh.contains("00:16:40（12分钟前）"), "{said:?}");
-        assert_eq!(Leaderless { since: None }.warning(&clock).en, "no operator leads: nothing is looked after, and nothing goes on until one does");
+        assert_eq!(Leaderless { since: None }.warning(&clock).en, "no operator leads: nothing is reconciled, and nothing goes on until one does");
     }
 }

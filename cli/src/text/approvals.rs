@@ -14,9 +14,9 @@ pub const F_RUNBOOK: Word = Word { en: "runbook", zh: "处置手册" };
 /// Over the steps of a ticket or a plan.
 pub fn steps_head(begun: bool) -> Word {
     if begun {
-        Word { en: "The steps that were agreed to:", zh: "已批准的步骤：" }
+        Word { en: "The approved steps:", zh: "已批准的步骤：" }
     } else {
-        Word { en: "The steps to agree to:", zh: "待批准的步骤：" }
+        Word { en: "The steps to approve:", zh: "待批准的步骤：" }
     }
 }
 
@@ -44,7 +44,7 @@ pub fn steps_unreadable(kind: &str, name: &str, map: &str, why: &str) -> Bilingu
 /// Compiled steps of another digest than the object's.
 pub fn steps_differ(kind: &str, name: &str, map: &str) -> Bilingual {
     both(
-        format!("the steps in ConfigMap {map} are not those of {kind} {name}: their digest is another; agree to nothing, and look again in a minute"),
+        format!("the steps in ConfigMap {map} are not those of {kind} {name}: their digests differ; approve nothing, and look again in a minute"),
         format!("ConfigMap {map} 中的步骤不属于{} {name}：摘要不符；请勿批准，一分钟后再看", noun(kind).zh),
     )
 }
@@ -58,15 +58,15 @@ pub fn incident_needs_nobody(name: &str) -> Bilingual {
 pub fn would_not_count(name: &str, void: Void) -> Bilingual {
     let (en, zh) = match void {
         Void::RequesterCannotApprove => {
-            ("you have asked for it or written a part of its plan, and can't agree to it: somebody else must", "您是提出人或写过其方案，不能批准：须由他人批准")
+            ("you opened it or wrote a part of its plan, and can't approve it: somebody else must", "您是提出人或写过其方案，不能批准：须由他人批准")
         }
-        Void::Ended => ("it has ended: there is nothing to agree to", "已结束，无需批准"),
-        Void::TooLate => ("its work has begun: it is too late to agree to it", "作业已开始，批准为时已晚"),
-        Void::DigestDiffers => ("its plan is another by now: look at it again", "方案已变：请重新查看"),
+        Void::Ended => ("it has ended: there is nothing to approve", "已结束，无需批准"),
+        Void::TooLate => ("its work has begun: it is too late to approve it", "作业已开始，批准为时已晚"),
+        Void::DigestDiffers => ("its plan has changed: look at it again", "方案已变：请重新查看"),
         Void::Nameless => ("the hub doesn't know your name", "管理中心无法识别您的身份"),
         Void::SubjectGone => ("it was deleted", "已被删除"),
         Void::Expired => ("the approval would have expired already", "批准已过有效期"),
-        Void::SamePerson => ("you have said something newer", "您之后已有新的意见"),
+        Void::SamePerson => ("you have made a newer decision", "您之后已有新的意见"),
     };
     both(format!("ticket {name}: {en}; nothing was created"), format!("工单 {name}：{zh}；未创建任何对象"))
 }

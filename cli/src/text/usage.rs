@@ -31,7 +31,7 @@ fn what(error: &Error) -> Bilingual {
     let (argument, given) = (value(ContextKind::InvalidArg), value(ContextKind::InvalidValue));
     match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') => both(format!("there is no option {argument}"), format!("没有选项 {argument}")),
-        ErrorKind::UnknownArgument => both(format!("{argument} is one word too many"), format!("多余的参数 {argument}")),
+        ErrorKind::UnknownArgument => both(format!("unexpected argument {argument}"), format!("多余的参数 {argument}")),
         ErrorKind::InvalidSubcommand => {
             let word = value(ContextKind::InvalidSubcommand);
             both(format!("there is no command {word}"), format!("没有命令 {word}"))
@@ -140,7 +140,7 @@ mod tests {
                 "there is no reason KeyWrogn, perhaps KeyWrong: type p861 explain [OPTIONS] [REASON]; more: p861 explain --help",
             ),
             (vec!["p861", "explain", "zzz"], "there is no reason zzz; p861 explain lists all: type p861 explain [OPTIONS] [REASON]; more: p861 explain --help"),
-            (vec!["p861", "drill", "list", "a", "b"], "b is one word too many: type p861 drill list [OPTIONS] [PLAN]; more: p861 drill list --help"),
+            (vec!["p861", "drill", "list", "a", "b"], "unexpected argument b: type p861 drill list [OPTIONS] [PLAN]; more: p861 drill list --help"),
             (
                 vec!["p861", "restore", "run", "b", "--files"],
                 "--files <CLAIM[:/PATH]> is given without a value: type p861 restore run [OPTIONS] <BACKUP>; more: p861 restore run --help",

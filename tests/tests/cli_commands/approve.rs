@@ -15,7 +15,7 @@ async fn fault_h8_a_ticket_shows_the_steps_whose_digest_it_has_and_no_others() {
     let page = hub.p861(&["ticket", "show", "chg-1"]);
     assert_eq!(page.code, 4, "it waits for a person: {page:?}");
     for words in [
-        "The steps to agree to:",
+        "The steps to approve:",
         "· install/laoshan-dr/bulletin",
         "install bulletin 1.1.0 on laoshan-dr from ConfigMap bulletin-bundle, manifests 2b6d7f8e9a0c",
         "everything is rolled back",
@@ -91,9 +91,9 @@ async fn fault_h9_an_approval_that_would_never_count_is_not_created() {
     )
     .await;
     for (name, words) in [
-        ("mine", "error: ticket mine: you have asked for it or written a part of its plan, and can't agree to it: somebody else must; nothing was created\n"),
-        ("ended", "error: ticket ended: it has ended: there is nothing to agree to; nothing was created\n"),
-        ("begun", "error: ticket begun: its work has begun: it is too late to agree to it; nothing was created\n"),
+        ("mine", "error: ticket mine: you opened it or wrote a part of its plan, and can't approve it: somebody else must; nothing was created\n"),
+        ("ended", "error: ticket ended: it has ended: there is nothing to approve; nothing was created\n"),
+        ("begun", "error: ticket begun: its work has begun: it is too late to approve it; nothing was created\n"),
         ("inc", "error: ticket inc is an incident: it needs no approval\n"),
     ] {
         let said = hub.p861(&["ticket", "approve", name, "--no-wait"]);

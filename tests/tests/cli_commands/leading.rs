@@ -37,7 +37,7 @@ async fn fault_h7_whatever_is_looked_at_while_no_operator_leads_is_told_to_be_ol
         let said = hub.p861(&[words.split(' ').collect::<Vec<_>>().as_slice(), &elsewhere].concat());
         let warnings: Vec<&str> = said.err.lines().filter(|line| line.contains("no operator")).collect();
         let [warning] = warnings.as_slice() else { panic!("{words} says it {} times: {said:?}", warnings.len()) };
-        assert!(warning.starts_with("! no operator has led since ") && warning.contains(" (12h ago): what is shown is as of then"), "{words}: {warning}");
+        assert!(warning.starts_with("! no operator has led since ") && warning.contains(" (12h ago): the state shown is of that time"), "{words}: {warning}");
         assert!(warning.ends_with(": kubectl -n leaderless get pods"), "{words}: {warning}");
         let now = hub.p861(&words.split(' ').collect::<Vec<_>>());
         assert!(!now.err.contains("no operator") && now.code == said.code, "an operator leads there: {now:?}");

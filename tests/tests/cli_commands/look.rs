@@ -140,7 +140,7 @@ async fn a_district_where_all_is_well_needs_nobody_and_one_that_nobody_looks_at_
     let silent = hub.p861(&["status", "--operator-namespace", "default"]);
     assert_eq!(silent.code, 4);
     assert!(
-        silent.out.contains("✗ operator p861-operator  Alive: no operator leads: nothing is looked after, and nothing goes on until one does"),
+        silent.out.contains("✗ operator p861-operator  Alive: no operator leads: nothing is reconciled, and nothing goes on until one does"),
         "{}",
         silent.out
     );

@@ -77,7 +77,7 @@ impl Scene {
         }
     }
 
-    /// Waits until the ticket says why there is nothing to agree to.
+    /// Waits until the ticket says why there is nothing to approve.
     async fn says(&self, ticket: &str, words: &str) {
         let said = |seen: &Value| condition(seen, "Approved")["message"].as_str().unwrap_or_default().contains(words);
         self.until(&format!("it says {words:?}"), ticket, said).await;

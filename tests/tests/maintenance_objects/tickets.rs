@@ -218,9 +218,9 @@ async fn fault_h9_an_approval_of_ones_own_or_an_ended_change_is_refused_where_it
     let (code, said) = stage.p861_as(ENGINEER, &["ticket", "cancel", &name, "--reason", "not needed"]);
     assert_eq!(code, 0, "{said}");
     let said = said_of_approval(&stage, LEADER, &format!("{name}-late"), &spec).await;
-    assert!(said.contains(&format!("maintenancetickets/{name} has ended: there is nothing to agree to")), "{said}");
+    assert!(said.contains(&format!("maintenancetickets/{name} has ended: there is nothing to approve")), "{said}");
     let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--lang", "en"]);
-    assert!(code == 3 && said.contains("it has ended: there is nothing to agree to"), "{said}");
+    assert!(code == 3 && said.contains("it has ended: there is nothing to approve"), "{said}");
 }
 
 /// How an approval is refused that would never count. The API server judges by what it has heard of the ticket, which may take it a moment; one that it lets pass

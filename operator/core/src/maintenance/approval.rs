@@ -138,7 +138,7 @@ impl Void {
         match self {
             Self::SubjectGone => "its subject is gone, or is another object of the same name: delete this approval",
             Self::Nameless => "its author is unknown: is the admission policy p861-identity in force?",
-            Self::RequesterCannotApprove => "who asks for something, or writes a part of its plan, can't agree to it: somebody else must",
+            Self::RequesterCannotApprove => "the requester, or an author of the plan, can't approve it: somebody else must",
             Self::DigestDiffers => "the plan has changed since: look at what it does now and approve that",
             Self::Expired => "it was valid for spec.validFor and nothing was started: approve again",
             Self::TooLate => "work had begun already",

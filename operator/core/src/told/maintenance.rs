@@ -24,7 +24,7 @@ pub(super) const PAIRS: super::Pairs = &[
     // Approvals.
     ("its subject is gone, or is another object of the same name: delete this approval", "所批准的对象已不存在，或为同名的另一对象：请删除此批准"),
     ("its author is unknown: is the admission policy p861-identity in force?", "没有署名：准入策略 p861-identity 是否生效？"),
-    ("who asks for something, or writes a part of its plan, can't agree to it: somebody else must", "提出人或方案编写人不能批准：须由他人批准"),
+    ("the requester, or an author of the plan, can't approve it: somebody else must", "提出人或方案编写人不能批准：须由他人批准"),
     ("the plan has changed since: look at what it does now and approve that", "批准之后内容已变：请核对现在的内容，再行批准"),
     ("it was valid for spec.validFor and nothing was started: approve again", "在 spec.validFor 的有效期内没有开始：请重新批准"),
     ("work had begun already", "作业此前已开始"),
