@@ -191,7 +191,7 @@ impl Steps {
         let mut table = Table::new(language, &heads);
         for (at, step) in self.plan.steps().iter().enumerate() {
             let course = self.course.get(at);
-            let mut row = vec![mark(course).with(step.id.as_str()), deadline(step)];
+            let mut row = vec![mark(course).with(step.id.as_str()), deadline(step, language)];
             row.extend(begun.then(|| times(course, clock, language)));
             let work = Line::of(text::step_does(step).pick(language));
             // Of one that has ended it is known.
@@ -203,8 +203,8 @@ impl Steps {
     }
 }
 
-fn deadline(step: &Step<Action>) -> Line {
-    Line::of(p861_core::time::human_duration(step.deadline))
+fn deadline(step: &Step<Action>, language: Language) -> Line {
+    Line::of(text::measured(step.deadline, language))
 }
 
 fn mark(course: Option<&StepTimeline>) -> Line {

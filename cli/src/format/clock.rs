@@ -1,7 +1,8 @@
-//! Times in the district's time zone, and ages relative to now.
+//! Times in the district's time zone, and ages relative to now. How they are shown is the rule of [`p861_core::shown`].
 
-use crate::text::{Language, Word};
-use jiff::{SignedDuration, Timestamp, Zoned, civil, tz::TimeZone};
+use crate::text::{self, Language};
+use jiff::{Timestamp, civil, tz::TimeZone};
+use p861_core::shown;
 
 /// Now, and the time zone in which times are shown.
 #[derive(Clone, Debug)]
@@ -24,52 +25,39 @@ impl Clock {
         Self { now, zone: self.zone.clone() }
     }
 
-    fn zoned(&self, time: Timestamp) -> Zoned {
-        time.to_zoned(self.zone.clone())
-    }
-
     /// `2026-11-24`.
     pub fn day(&self, time: Timestamp) -> String {
-        self.zoned(time).strftime("%Y-%m-%d").to_string()
+        shown::day(time, &self.zone)
     }
 
     /// `2026-11-24 08:00`.
     pub fn minute(&self, time: Timestamp) -> String {
-        self.zoned(time).strftime("%Y-%m-%d %H:%M").to_string()
+        shown::minute(time, &self.zone)
     }
 
     /// `2026-11-24 08:00 +08:00`.
     pub fn minute_and_offset(&self, time: Timestamp) -> String {
-        self.zoned(time).strftime("%Y-%m-%d %H:%M %:z").to_string()
+        format!("{} {}", shown::minute(time, &self.zone), shown::offset(time, &self.zone))
     }
 
     /// `08:00:03`, with the day before it if that is not today.
     pub fn moment(&self, time: Timestamp) -> String {
-        let zoned = self.zoned(time);
-        let format = if zoned.date() == self.zoned(self.now).date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-        zoned.strftime(format).to_string()
+        shown::moment(time, self.now, &self.zone)
     }
 
     /// `09:00:02`.
     pub fn second(&self, time: Timestamp) -> String {
-        self.zoned(time).strftime("%H:%M:%S").to_string()
+        shown::second_of_day(time, &self.zone)
     }
 
     /// `20261124-0800`, for names of runs.
     pub fn stamp(&self, time: Timestamp) -> String {
-        self.zoned(time).strftime("%Y%m%d-%H%M").to_string()
+        time.to_zoned(self.zone.clone()).strftime("%Y%m%d-%H%M").to_string()
     }
 
     /// How long ago: `45s`, `12m`, `5h`, `9d`. A time that is yet to come has age 0.
     pub fn age(&self, time: Timestamp, language: Language) -> String {
-        let seconds = self.now.duration_since(time).as_secs().max(0);
-        let (number, unit) = match seconds {
-            ..60 => (seconds, Word { en: "s", zh: "秒" }),
-            60..3_600 => (seconds / 60, Word { en: "m", zh: "分钟" }),
-            3_600..172_800 => (seconds / 3_600, Word { en: "h", zh: "小时" }),
-            _ => (seconds / 86_400, Word { en: "d", zh: "天" }),
-        };
-        format!("{number}{}", unit.pick(language))
+        text::pick(shown::age(self.now.duration_since(time)), language)
     }
 
     /// Reads a time that a person typed: RFC 3339, or `2026-11-20 00:00[:00]` or `2026-11-20` in the district's zone.
@@ -90,13 +78,6 @@ pub fn parse_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
         .or_else(|_| civil::DateTime::strptime("%Y-%m-%dT%H:%M", text))
         .ok()?;
     civil.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
-}
-
-/// A running clock: `0:09`, `1:02`, `1:30:00`. Nothing below zero.
-pub fn elapsed(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    let (hours, minutes, seconds) = (seconds / 3_600, seconds % 3_600 / 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 #[cfg(test)]
@@ -126,7 +107,7 @@ mod tests {
         let clock = clock();
         for (from, en, zh) in [
             ("2026-11-24T00:01:15Z", "45s", "45秒"),
-            ("2026-11-24T00:00:00Z", "2m", "2分钟"),
+            ("2026-11-24T00:00:00Z", "2m", "2分"),
             ("2026-11-23T18:30:00Z", "5h", "5小时"),
             ("2026-11-15T00:02:00Z", "9d", "9天"),
             ("2026-11-25T00:02:00Z", "0s", "0秒"),
@@ -143,11 +124,5 @@ mod tests {
             assert_eq!(clock.parse(text), midnight, "{text}");
         }
         assert_eq!(clock.parse("yesterday"), None);
-    }
-
-    #[test]
-    fn a_running_clock_has_hours_only_when_there_are_some() {
-        assert_eq!([9, 62, 1_800, 5_400].map(|seconds| elapsed(SignedDuration::from_secs(seconds))), ["0:09", "1:02", "30:00", "1:30:00"]);
-        assert_eq!(elapsed(SignedDuration::from_secs(-5)), "0:00");
     }
 }

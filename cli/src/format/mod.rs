@@ -6,7 +6,8 @@ mod line;
 mod table;
 mod wrap;
 
-pub use clock::{Clock, elapsed};
+pub use clock::Clock;
 pub use fit::{Room, fitted};
 pub use line::{Line, Tone, harmless_json, width};
+pub use p861_core::shown::running as elapsed;
 pub use table::Table;

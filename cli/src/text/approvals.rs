@@ -1,6 +1,6 @@
 //! What is said before people agree to something, and where something is refused before it is made.
 
-use super::{Bilingual, Word, both, noun};
+use super::{Bilingual, Language, Word, both, noun, span};
 use p861_core::maintenance::approval::Void;
 use p861_crds::maintenance::ticket::ClockState;
 
@@ -145,7 +145,7 @@ pub fn already_installed(component: &str, version: &str, sites: &str) -> Bilingu
 pub fn copy_kept(time: &str, command: &str) -> Bilingual {
     both(
         format!("The copy, with production's data, stands for {time} after the checks; to remove it earlier: {command}"),
-        format!("检查后副本（含生产数据）再保留 {time}；提前清理：{command}"),
+        format!("检查后副本（含生产数据）再保留 {}；提前清理：{command}", span(time, Language::Zh)),
     )
 }
 
@@ -153,7 +153,7 @@ pub fn copy_kept(time: &str, command: &str) -> Bilingual {
 pub fn kept_too_long(asked: &str, longest: &str) -> Bilingual {
     both(
         format!("--keep-for {asked} is more than {longest} (30 days), the longest that a copy of production's data may stand: ask for less"),
-        format!("--keep-for {asked} 超过 {longest}（30 天）：含生产数据的副本最多保留 30 天，请缩短"),
+        format!("--keep-for {asked} 超过 {}（30 天）：含生产数据的副本最多保留 30 天，请缩短", span(longest, Language::Zh)),
     )
 }
 

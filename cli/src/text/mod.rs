@@ -32,7 +32,7 @@ pub use perhaps::perhaps;
 pub use reasons::reason;
 pub use restores::*;
 pub use steps::{if_it_fails, outcome, step_does};
-pub use told::{span, told, told_without_command, value};
+pub use told::{measured, pick, span, told, told_without_command, value};
 pub use usage::usage;
 pub use views::*;
 pub use words::*;

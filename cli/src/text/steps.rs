@@ -1,6 +1,6 @@
 //! What the compiled steps of a change or a plan do, for those who are to agree to them.
 
-use super::{Bilingual, Word, both, many_of};
+use super::{Bilingual, Language, Word, both, many_of, span};
 use p861_core::{
     engine::{OnFailure, Outcome, Step},
     maintenance::drain::DrainConsent,
@@ -174,7 +174,7 @@ fn reverts(site: &str, what: &str) -> Bilingual {
 }
 
 fn watches(site: &str, checks: usize, time: &str) -> Bilingual {
-    both(format!("watch {} on {site} for {time}", many_of(checks, "check")), format!("在 {site} 观察 {checks} 项检查 {time}"))
+    both(format!("watch {} on {site} for {time}", many_of(checks, "check")), format!("在 {site} 观察 {checks} 项检查 {}", span(time, Language::Zh)))
 }
 
 fn makes(site: &str, namespaces: &str, preview: bool) -> Bilingual {

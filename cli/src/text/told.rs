@@ -1,7 +1,11 @@
 //! What the API holds in English or in its own spelling, for a reader of Chinese: messages, durations, values.
 
 use super::{Bilingual, Language, both, noun};
-use p861_core::told::{in_chinese, span as in_chinese_units, word};
+use jiff::SignedDuration;
+use p861_core::{
+    shown::{self, Shown},
+    told::{in_chinese, word},
+};
 use std::fmt::Debug;
 
 /// A message of the operator.
@@ -22,9 +26,19 @@ pub fn told_without_command(message: &str, said: &str) -> Bilingual {
 
 /// A duration as the API writes it: `9m40s`, `9分40秒`.
 pub fn span(duration: &str, language: Language) -> String {
+    pick(shown::stated(duration), language)
+}
+
+/// A duration that was measured, or is left.
+pub fn measured(duration: SignedDuration, language: Language) -> String {
+    pick(shown::measured(duration), language)
+}
+
+/// A time or a duration in one language.
+pub fn pick(shown: Shown, language: Language) -> String {
     match language {
-        Language::Zh => in_chinese_units(duration).unwrap_or_else(|| duration.to_owned()),
-        Language::En => duration.to_owned(),
+        Language::Zh => shown.zh,
+        Language::En => shown.en,
     }
 }
 

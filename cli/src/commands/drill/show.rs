@@ -242,8 +242,11 @@ fn longest(told: &Told, language: Language) -> Vec<String> {
         .filter_map(|step| Some((step.ended?.duration_since(step.started?), step.id.as_str())))
         .collect();
     took.sort_by_key(|(took, id)| (std::cmp::Reverse(*took), *id));
-    let shown = |duration: SignedDuration| text::span(&p861_core::time::human_duration(p861_core::time::whole_seconds(duration)), language);
-    took.iter().filter(|(took, _)| took.as_secs() > 0).take(2).map(|(took, id)| format!("{} {}", run::label("drill", id, language), shown(*took))).collect()
+    took.iter()
+        .filter(|(took, _)| took.as_secs() > 0)
+        .take(2)
+        .map(|(took, id)| format!("{} {}", run::label("drill", id, language), text::measured(*took, language)))
+        .collect()
 }
 
 #[cfg(test)]

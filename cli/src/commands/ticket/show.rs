@@ -12,7 +12,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use p861_core::time::{human_duration, whole_seconds};
+use p861_core::time::whole_seconds;
 use p861_crds::{
     Condition, ConditionType, MaintenanceTicket, MaintenanceTicketStatus, Reason,
     common::RunPhase,
@@ -33,7 +33,7 @@ fn due(ticket: &MaintenanceTicket, clock: &Clock, language: Language) -> Option<
     if let Some(next) = open.min_by_key(|clock| clock.due_time.0) {
         let word = text::clock_name(next.name).pick(language);
         let left = next.due_time.0.duration_since(clock.now);
-        let said = text::span(&human_duration(minutes(left.abs())), language);
+        let said = text::measured(minutes(left.abs()), language);
         return Some(if left.is_negative() { Line::toned(Tone::Bad, text::overdue(word, &said).pick(language)) } else { Line::of(format!("{word} {said}")) });
     }
     let time = status.scheduled_time.as_ref().or(ticket.spec.due_time.as_ref())?;

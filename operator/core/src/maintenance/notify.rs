@@ -3,7 +3,7 @@
 //! Each person gets one message per channel. Failed deliveries are retried and marked late; they are dropped once the ticket is acknowledged.
 
 use super::ticket::clocks::Level;
-use crate::time::after;
+use crate::{shown, time::after};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
     MaintenanceTicketSpec, Time,
@@ -153,7 +153,7 @@ pub fn message(
 ) -> MessageText {
     let priority = priority.map_or_else(String::new, |priority| format!("{priority:?}"));
     let (zh, en) = (spec.title.in_language("zh"), spec.title.in_language("en"));
-    let local = |time: Timestamp| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
+    let local = |time: Timestamp| format!("{} {}", shown::second(time, zone), shown::offset(time, zone));
     let incident = spec.incident.as_ref();
     let late = now.duration_since(notification.due_time.0) > LATE;
     let mut body = String::new();
@@ -181,7 +181,7 @@ pub fn message(
 
 /// The daily test message.
 pub fn test_message(roster: &str, now: Timestamp, zone: &TimeZone) -> MessageText {
-    let day = now.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string();
+    let day = shown::day(now, zone);
     MessageText {
         subject: format!("[测试 TEST] {roster} {day}"),
         body: format!("这是值班表 {roster} 的每日测试消息，无需处理。\nThis is the daily test message of roster {roster}. Nothing needs to be done.\n"),

@@ -4,6 +4,7 @@
 
 use crate::{
     conditions::ConditionUpdate,
+    shown,
     time::{after, parse_duration},
 };
 use jiff::{
@@ -262,13 +263,14 @@ impl Roster {
 
     /// Whether all is covered.
     pub fn condition(&self, now: Timestamp) -> ConditionUpdate {
-        let local = |time: Timestamp, form: &str| time.to_zoned(self.zone.clone()).strftime(form).to_string();
         match self.covered(now, AHEAD) {
-            Ok(until) => ConditionUpdate::good(ConditionType::Ready, Reason::Covered, format!("every level is covered until {}", local(until, "%Y-%m-%d"))),
+            Ok(until) => {
+                ConditionUpdate::good(ConditionType::Ready, Reason::Covered, format!("every level is covered until {}", shown::day(until, &self.zone)))
+            }
             Err((level, since)) => ConditionUpdate::bad(
                 ConditionType::Ready,
                 Reason::Uncovered,
-                format!("nobody is on duty in level {level} from {}: complete its rotations", local(since, "%a %Y-%m-%d %H:%M")),
+                format!("nobody is on duty in level {level} from {}: complete its rotations", shown::weekday_and_minute(since, &self.zone)),
             ),
         }
     }

@@ -5,8 +5,11 @@ use super::{
     roster::{Heard, Roster, heartbeat_condition, test_due},
     window::zone,
 };
-use crate::conditions::{ConditionUpdate, ObjectEvent};
-use jiff::Timestamp;
+use crate::{
+    conditions::{ConditionUpdate, ObjectEvent},
+    shown,
+};
+use jiff::{Timestamp, tz::TimeZone};
 use p861_crds::{ConditionType, DutyRoster, DutyRosterStatus, Reason, Time, maintenance::roster::TestMessage};
 
 /// What a roster depends on.
@@ -61,7 +64,7 @@ pub fn standing(object: &DutyRoster, facts: &RosterFacts, now: Timestamp) -> Ros
     };
     let alerts_arrive = object.spec.heartbeat.as_ref().zip(facts.heard.as_ref()).and_then(|(heartbeat, heard)| heartbeat_condition(heartbeat, heard, now));
     happened.extend(alerts_arrive.as_ref().and_then(|arrive| silence(&status, arrive)));
-    let reachable = facts.failed_deliveries.as_ref().and_then(|failed| people_reachable(&mut status, failed));
+    let reachable = facts.failed_deliveries.as_ref().and_then(|failed| people_reachable(&mut status, failed, &zone_of(object, &facts.default_zone)));
     let test = due_test(object, &facts.default_zone, &mut status, now);
     RosterStanding { status, conditions: [Some(ready), alerts_arrive, reachable].into_iter().flatten().collect(), happened, test, next_change }
 }
@@ -102,16 +105,21 @@ fn silence(status: &DutyRosterStatus, arrive: &ConditionUpdate) -> Option<Object
 }
 
 /// Records the deliveries of the newest test message.
-fn people_reachable(status: &mut DutyRosterStatus, failed: &[String]) -> Option<ConditionUpdate> {
+fn people_reachable(status: &mut DutyRosterStatus, failed: &[String], zone: &TimeZone) -> Option<ConditionUpdate> {
     let last = status.last_test.as_mut()?;
     let delivered = last.total.saturating_sub(i32::try_from(failed.len()).unwrap_or(i32::MAX));
     last.delivered = Some(delivered);
-    let message = format!("test message of {} delivered to {delivered} of {}", last.time.0.strftime("%Y-%m-%d"), last.total);
+    let message = format!("test message of {} delivered to {delivered} of {}", shown::day(last.time.0, zone), last.total);
     Some(if failed.is_empty() {
         ConditionUpdate::good(ConditionType::PeopleReachable, Reason::Delivered, message)
     } else {
         ConditionUpdate::bad(ConditionType::PeopleReachable, Reason::NotDelivered, format!("{message}: {}", failed.join("; ")))
     })
+}
+
+/// The zone of a roster; UTC if what it names is none.
+fn zone_of(object: &DutyRoster, default_zone: &str) -> TimeZone {
+    zone(object.spec.time_zone.as_deref().unwrap_or(default_zone)).unwrap_or(TimeZone::UTC)
 }
 
 /// A test message that is due and was not recorded yet. Records it.

@@ -5,6 +5,7 @@
 
 use crate::{
     conditions::ConditionUpdate,
+    shown,
     time::{after, human_duration, parse_duration},
 };
 use croner::{Cron, Weekday, parser::CronParser};
@@ -314,7 +315,7 @@ impl Opening {
 
 /// Conditions of the window.
 pub fn condition(opening: &Opening, zone: &TimeZone) -> ConditionUpdate {
-    let local = |time: Timestamp| time.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
+    let local = |time: Timestamp| shown::weekday_and_minute(time, zone);
     let opens = match (opening.next_open_time, opening.next_close_time) {
         (Some(opens), Some(closes)) => format!("opens {} for {}", local(opens), human_duration(closes.duration_since(opens))),
         (Some(opens), None) => format!("opens {}, with no end in sight", local(opens)),

@@ -1,7 +1,7 @@
 //! Forecast (适度超前): when a layer starts to use its reserve, extrapolated from daily records.
 
 use super::{layers::say, supply::Supply};
-use crate::told::Noun;
+use crate::{shown, told::Noun};
 use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
 use p861_crds::{
     Time,
@@ -192,7 +192,7 @@ fn day_of(at: Timestamp, zone: &TimeZone) -> Timestamp {
 }
 
 fn advice(supply: &Supply, at: Timestamp, add: i64, zone: &TimeZone) -> String {
-    let month = at.to_zoned(zone.clone()).checked_sub(1.month()).map_or_else(|_| "then".to_owned(), |month| month.strftime("%Y-%m").to_string());
+    let month = at.to_zoned(zone.clone()).checked_sub(1.month()).map_or_else(|_| "then".to_owned(), |month| shown::month(month.timestamp(), zone));
     let place = supply.site.as_ref().map(|site| format!(" on {site}")).unwrap_or_default();
     format!("+{} of {}{place} before {month} keeps 12 months ahead", say(supply.resource, add), supply.what)
 }

@@ -6,10 +6,11 @@ use super::{
 };
 use crate::{
     quantity::human_bytes,
+    shown,
     time::{human_duration, parse_duration},
     told::Noun,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
     PlatformSpec, Reason,
     platform::{
@@ -267,9 +268,11 @@ fn security(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, now: Timestamp
     let warn_before = parse_duration(&spec.security.certificates.warn_before.0).unwrap_or(SignedDuration::from_hours(720));
     for CertificateFacts { name, expires } in &sight.certificates {
         let (state, reason, message) = match expires {
-            Ok(at) if *at <= now => (State::Missing, Reason::CertificateExpired, format!("certificate of {name} has expired on {}", at.strftime("%Y-%m-%d"))),
+            Ok(at) if *at <= now => {
+                (State::Missing, Reason::CertificateExpired, format!("certificate of {name} has expired on {}", shown::day(*at, &TimeZone::UTC)))
+            }
             Ok(at) if at.duration_since(now) <= warn_before => {
-                (State::Weak, Reason::CertificateExpiring, format!("certificate of {name} expires on {}", at.strftime("%Y-%m-%d")))
+                (State::Weak, Reason::CertificateExpiring, format!("certificate of {name} expires on {}", shown::day(*at, &TimeZone::UTC)))
             }
             Ok(_) => continue,
             Err(why) => (State::Weak, Reason::CertificateUnreadable, format!("certificate of {name} can't be read: {why}")),

@@ -3,9 +3,10 @@
 use super::choose::{self, NoRecoveryPoint, RecoveryPoint};
 use crate::{
     conditions::{ConditionUpdate, ObjectEvent},
+    shown,
     time::human_duration,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
     Backup, Condition, ConditionType, Reason, RecoveryPlan, common::RunPhase, platform::application::VerifiedBackup, protection::backup::VerificationLevel,
 };
@@ -72,7 +73,7 @@ pub fn recoverable(application: &str, verified: &[VerifiedBackup], now: Timestam
         Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => ConditionUpdate::bad(
             ConditionType::Recoverable,
             Reason::VerificationTooOld,
-            format!("last Probed {}, allowed {}: run a drill of its plan", probed.verified_time.0.strftime("%Y-%m-%d"), human_duration(PROOF_MAX_AGE)),
+            format!("last Probed {}, allowed {}: run a drill of its plan", shown::day(probed.verified_time.0, &TimeZone::UTC), human_duration(PROOF_MAX_AGE)),
         ),
         Some(probed) => ConditionUpdate::good(ConditionType::Recoverable, Reason::Proven, format!("{} was restored and probed", probed.backup)),
     }

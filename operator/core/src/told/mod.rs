@@ -20,6 +20,7 @@ mod value;
 mod words;
 
 pub use counted::Noun;
+pub(crate) use value::chinese_units;
 pub use value::{span, word};
 
 use shape::Shape;

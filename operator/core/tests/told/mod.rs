@@ -132,6 +132,30 @@ fn each_pair_is_told_by_itself_and_by_no_other() {
     }
 }
 
+/// What is written or read in the form of a time outside of `shown`: names of runs, folders and tickets, commands, and what people type.
+const NO_TEXTS: [&str; 7] = [
+    "%H:%M",
+    "%Y%m%d",
+    "%Y%m%d-%H%M",
+    "%Y%m%dT%H%M%SZ",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "restore it as a whole, or, if its data is as it should be: kubectl annotate application {application} --namespace {namespace} --overwrite {WHOLE_SINCE_ANNOTATION}=$(date -u +%Y-%m-%dT%H:%M:%SZ)",
+];
+
+#[test]
+fn fault_h27_times_for_people_are_written_in_one_place_by_one_rule() {
+    let form = Regex::new("%-?[YmdHMSaAbB]|年.*月").expect("a pattern");
+    let mut seen = BTreeSet::new();
+    for folder in ["core/src", "runs/src", "src", "vault/src", "egress/src", "../cli/src"] {
+        for found in literals(&operator().join(folder), &["/tests/", "shown.rs"]).into_iter().filter(|found| form.is_match(&found.text)) {
+            assert!(NO_TEXTS.contains(&found.text.as_str()), "{folder}/{}:{}: {:?}: use core::shown", found.file, found.line, found.text);
+            seen.insert(found.text);
+        }
+    }
+    assert!(seen.len() > 3, "only {seen:?} were found");
+}
+
 #[test]
 fn fault_h23_messages_count_things_by_their_nouns() {
     let plural = Regex::new(

@@ -122,7 +122,7 @@ fn tiles(report: &DrillReport) -> Markup {
             div.(if report.clean_up.complete { "good" } else { "bad" }) {
                 h2 { (t("清理", "Clean-up")) }
                 p.figure { @if report.clean_up.complete { (t("已清空", "complete")) } @else { (t("有残留", "not complete")) } }
-                p.of { @if report.clean_up.complete { (t("无残留", "nothing is left")) } @else { (t(format!("{}项残留", report.clean_up.left.len()), format!("{} left", report.clean_up.left.len()))) } }
+                p.of { @if report.clean_up.complete { (t("无残留", "nothing is left")) } @else { (t(format!("{} 项残留", report.clean_up.left.len()), format!("{} left", report.clean_up.left.len()))) } }
             }
         }
     }

@@ -5,9 +5,12 @@ use maud::{Markup, html};
 use std::collections::HashSet;
 
 use super::words::{self, Words, same, shown, t, took};
-use crate::evidence::{
-    path::critical_path,
-    report::{DrillReport, StepOutcome, StepReport},
+use crate::{
+    evidence::{
+        path::critical_path,
+        report::{DrillReport, StepOutcome, StepReport},
+    },
+    shown::running,
 };
 
 /// Units of the drawings; the page scales them.
@@ -112,9 +115,10 @@ fn drawing(report: &DrillReport, scale: &Scale, path: &HashSet<&str>, group: Opt
         svg.timeline viewBox={ "0 0 " (number(WIDTH)) " " (number(height)) } role="img" {
             @if let Some(title) = &title { (text(title, 0.0, 20.0, "group")) }
             @for mark in scale.marks() {
-                @let x = scale.at(SignedDuration::from_secs(i64::from(mark)));
+                @let since_start = SignedDuration::from_secs(i64::from(mark));
+                @let x = scale.at(since_start);
                 line.grid x1=(number(x)) y1=(number(AXIS - 6.0)) x2=(number(x)) y2=(number(height)) {}
-                text.tick x=(number(x)) y=(number(AXIS - 10.0)) { (clock(mark)) }
+                text.tick x=(number(x)) y=(number(AXIS - 10.0)) { (running(since_start)) }
             }
             @if let Some(measured) = report.rto.measured {
                 @let x = scale.at(measured);
@@ -176,7 +180,7 @@ fn below(rows: usize) -> f64 {
 fn note(step: &StepReport, duration: Option<SignedDuration>) -> Words {
     let base = duration.map_or_else(|| words::outcome(StepOutcome::Open), took);
     let tries = |words: Words| {
-        if step.attempts > 1 { t(format!("{} · 第{}次", words.zh, step.attempts), format!("{} · attempt {}", words.en, step.attempts)) } else { words }
+        if step.attempts > 1 { t(format!("{} · 第 {} 次", words.zh, step.attempts), format!("{} · attempt {}", words.en, step.attempts)) } else { words }
     };
     if step.outcome == StepOutcome::Done {
         return tries(base);
@@ -192,11 +196,6 @@ fn text(words: &Words, x: f64, y: f64, class: &str) -> Markup {
             text class=(class) lang=(language) x=(number(x)) y=(number(y)) { (shown(words)) }
         }
     }
-}
-
-/// `0:00`, `12:30`, `1:05:00`.
-fn clock(seconds: u32) -> String {
-    if seconds >= 3600 { format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60) } else { format!("{}:{:02}", seconds / 60, seconds % 60) }
 }
 
 /// A coordinate: two decimals, no more than a reader needs.

@@ -1,7 +1,10 @@
 //! Every word of the page, in both languages, and how values are written.
 
 use crate::conditions::misleads;
-use jiff::{SignedDuration, Timestamp, tz::Offset};
+use jiff::{
+    SignedDuration, Timestamp,
+    tz::{Offset, TimeZone},
+};
 use maud::{Markup, Render, html};
 use p861_crds::{
     common::ActionKind,
@@ -17,7 +20,6 @@ use super::super::report::{CheckOutcome, DrillReport, Named, StepOutcome};
 use crate::{
     engine::{Evidence, KIND_KEY, VERSION_KEY},
     runs::{Part, StepKey},
-    time::whole_seconds,
 };
 
 /// A text in both languages; the page shows one of them.
@@ -66,25 +68,9 @@ pub(super) fn name(named: &Named) -> Words {
     }
 }
 
-/// A duration for people, in whole seconds; below ten seconds with one decimal.
+/// A duration for people. Nothing took less than no time, whatever the clocks say.
 pub(super) fn took(duration: SignedDuration) -> Words {
-    let millis = duration.as_millis().max(0);
-    if millis < 10_000 {
-        let tenths = (millis + 50) / 100;
-        let text = if tenths % 10 == 0 { format!("{}", tenths / 10) } else { format!("{}.{}", tenths / 10, tenths % 10) };
-        return t(format!("{text}秒"), format!("{text}s"));
-    }
-    let seconds = whole_seconds(duration).as_secs();
-    let parts = [(seconds / 3600, "小时", "h"), (seconds % 3600 / 60, "分", "m"), (seconds % 60, "秒", "s")];
-    let (mut zh, mut en) = (String::new(), String::new());
-    for (number, zh_unit, en_unit) in parts.into_iter().filter(|part| part.0 != 0) {
-        let number = number.to_string();
-        zh.extend([number.as_str(), zh_unit]);
-        en.extend([number.as_str(), en_unit]);
-    }
-    if zh.ends_with('分') {
-        zh.push('钟');
-    }
+    let crate::shown::Shown { zh, en } = crate::shown::measured(duration.max(SignedDuration::ZERO));
     t(zh, en)
 }
 
@@ -105,26 +91,28 @@ impl Clock {
         Self { offset: minutes.checked_mul(60).and_then(|seconds| Offset::from_seconds(seconds).ok()).unwrap_or(Offset::UTC) }
     }
 
+    fn zone(self) -> TimeZone {
+        TimeZone::fixed(self.offset)
+    }
+
     /// `2026-11-15 09:00:02`.
     pub fn full(self, time: Timestamp) -> String {
-        self.offset.to_datetime(time).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        crate::shown::second(time, &self.zone())
     }
 
     /// `09:00:02`.
     pub fn of_day(self, time: Timestamp) -> String {
-        self.offset.to_datetime(time).strftime("%H:%M:%S").to_string()
+        crate::shown::second_of_day(time, &self.zone())
     }
 
-    /// `2026年11月15日` and `15 November 2026`.
-    pub fn date(self, time: Timestamp) -> Words {
-        let at = self.offset.to_datetime(time);
-        t(format!("{}年{}月{}日", at.year(), at.month(), at.day()), at.strftime("%-d %B %Y").to_string())
+    /// `2026-11-15`.
+    pub fn date(self, time: Timestamp) -> String {
+        crate::shown::day(time, &self.zone())
     }
 
     /// `+08:00`.
     pub fn name(self) -> String {
-        let seconds = self.offset.seconds();
-        format!("{}{:02}:{:02}", if seconds < 0 { '-' } else { '+' }, seconds.abs() / 3600, seconds.abs() / 60 % 60)
+        crate::shown::offset(Timestamp::UNIX_EPOCH, &self.zone())
     }
 }
 
@@ -140,7 +128,7 @@ pub(super) fn drill_type(kind: DrillType) -> Words {
     match kind {
         DrillType::Tabletop => t("桌面推演", "Tabletop"),
         DrillType::Isolated => t("隔离演练", "Isolated"),
-        DrillType::Live => t("实战演练", "Live"),
+        DrillType::Live => t("实战切换", "Live"),
     }
 }
 
@@ -154,16 +142,16 @@ pub(super) fn proof(proof: Option<RpoProof>) -> Words {
 
 pub(super) fn level(level: Option<VerificationLevel>) -> Words {
     match level {
-        Some(VerificationLevel::Stored) => t("已存储", "Stored"),
-        Some(VerificationLevel::Restored) => t("已恢复", "Restored"),
-        Some(VerificationLevel::Probed) => t("已恢复并检查", "Probed"),
+        Some(VerificationLevel::Stored) => t("存储完好", "Stored"),
+        Some(VerificationLevel::Restored) => t("已恢复验证", "Restored"),
+        Some(VerificationLevel::Probed) => t("已通过应用检查", "Probed"),
         None => t("未验证", "not verified"),
     }
 }
 
 pub(super) fn basis(basis: PredictionBasis, samples: i32) -> Words {
     match basis {
-        PredictionBasis::Drills => t(format!("依据{samples}次演练"), if samples == 1 { "from 1 drill".into() } else { format!("from {samples} drills") }),
+        PredictionBasis::Drills => t(format!("依据 {samples} 次演练"), if samples == 1 { "from 1 drill".into() } else { format!("from {samples} drills") }),
         PredictionBasis::Estimate => t("依据数据量与时限估算", "estimated from sizes and deadlines"),
     }
 }
@@ -226,7 +214,7 @@ pub(super) fn step(id: &str) -> Words {
         StepKey::CleanUp => t("清理", "clean up"),
         StepKey::Snapshot { .. } => t("创建卷快照", "take volume snapshots"),
         StepKey::RemoveSnapshots { .. } => t("移除卷快照", "remove volume snapshots"),
-        StepKey::Verify { .. } => t("验证备份", "verify the backup"),
+        StepKey::Verify { .. } => t("校验备份", "verify the backup"),
         StepKey::Restore { part: Part::Objects, .. } => t("恢复对象", "restore objects"),
         StepKey::Restore { part: Part::ObjectsAgain, .. } => t("再次恢复被拒的对象", "restore the refused objects again"),
         StepKey::Restore { part: Part::Volume(claim), .. } => t(format!("恢复卷 {claim}"), format!("restore volume {claim}")),

@@ -3,6 +3,7 @@
 use crate::{
     ids::SiteName,
     maintenance::window::{Budget, Opening, Window, freeze_at},
+    shown,
     time::human_duration,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -114,7 +115,7 @@ impl Access {
     }
 
     fn local(&self, time: Timestamp) -> String {
-        time.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string()
+        shown::weekday_and_minute(time, &self.zone)
     }
 
     /// Why a window lets it not start now, and when it does.
