@@ -126,6 +126,7 @@ fn promtool_understands_every_query_of_the_dashboard() {
 #[test]
 fn every_alert_says_in_two_languages_what_it_is_how_bad_it_is_and_where_to_read_on() {
     let (mut seen, filled_in) = (BTreeSet::new(), Regex::new(r"\$(?:labels\.\w+|value)").expect("a pattern"));
+    let spelled = Regex::new(r"\{\{ \$labels\.(?:layer|clock|result|category) \}\}").expect("a pattern");
     for alert in alerts() {
         let name = alert["alert"].as_str().expect("only alerts stand in the file").to_owned();
         assert!(name.starts_with("P861") && seen.insert(name.clone()), "{name}");
@@ -133,6 +134,7 @@ fn every_alert_says_in_two_languages_what_it_is_how_bad_it_is_and_where_to_read_
         let (summary, summary_zh) = (annotation("summary"), annotation("summary_zh"));
         assert!(summary.is_ascii() && !summary.ends_with('.'), "{name}: {summary}");
         assert!(summary_zh.chars().any(|character| ('\u{4e00}'..='\u{9fff}').contains(&character)), "{name}: {summary_zh}");
+        assert!(!spelled.is_match(&summary_zh), "{name}: a value as the API spells it, give it a word: {summary_zh}");
         let labels = |text: &str| filled_in.find_iter(text).map(|found| found.as_str().to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(labels(&summary), labels(&summary_zh), "{name}: both languages name the same");
         assert!(annotation("description").ends_with('.'), "{name}");

@@ -1,11 +1,12 @@
 //! What the API holds in English or in its own spelling, for a reader of Chinese: messages, durations, values.
 
-use super::{Bilingual, Language, both, noun};
+use super::{Bilingual, Language, Word, both, noun};
 use jiff::SignedDuration;
 use p861_core::{
     shown::{self, Shown},
-    told::{in_chinese, word},
+    told::{self as catalogue, in_chinese, word},
 };
+use p861_crds::Reason;
 use std::fmt::Debug;
 
 /// A message of the operator.
@@ -22,6 +23,11 @@ pub fn told_without_command(message: &str, said: &str) -> Bilingual {
         Some(before) => both(said, before.trim_end_matches(['：', '；', ' '])),
         None => told(said),
     }
+}
+
+/// The text of a reason; none if this version doesn't know it.
+pub fn reason(reason: &Reason) -> Option<Word> {
+    catalogue::reason(reason).map(|catalogue::Word { en, zh }| Word { en, zh })
 }
 
 /// A duration as the API writes it: `9m40s`, `9分40秒`.

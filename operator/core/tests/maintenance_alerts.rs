@@ -32,6 +32,20 @@ fn decide(group: &str, post: &Post, tickets: &[MaintenanceTicket]) -> Intake {
     intake(&part, tickets, &TimeZone::get("Asia/Shanghai").unwrap())
 }
 
+#[test]
+fn fault_h27_an_alert_without_chinese_words_opens_an_incident_whose_chinese_title_names_it_and_quotes_it() {
+    for (annotations, zh, en) in [
+        (json!({"summary": "the pod restarts", "summary_zh": "Pod 反复重启"}), "Pod 反复重启（另 1 条）", "the pod restarts (+1)"),
+        (json!({"summary": "the pod restarts"}), "告警 PodCrashes：“the pod restarts”（另 1 条）", "the pod restarts (+1)"),
+        (json!({}), "告警 PodCrashes（另 1 条）", "PodCrashes (+1)"),
+    ] {
+        let mut alerts = [alert("PodCrashes", 1, true, 0, json!({})), alert("Other", 2, true, 1, json!({}))];
+        alerts[0]["annotations"] = annotations;
+        let Intake::Open { spec, .. } = decide(GROUP, &post(alerts.to_vec()), &[]) else { panic!("an incident") };
+        assert_eq!((spec.title.zh.as_deref(), spec.title.en.as_deref()), (Some(zh), Some(en)));
+    }
+}
+
 /// A district's tickets, as posts change them.
 #[derive(Default)]
 struct Desk(Vec<MaintenanceTicket>);

@@ -291,14 +291,16 @@ fn escape(text: &str) -> String {
 }
 
 fn document(body: &str) -> Html<String> {
-    let head = "<!doctype html><html lang=\"zh\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\"><title>Platform 861</title>";
+    let head = "<!doctype html><html lang=\"zh\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"><meta name=\"robots\" content=\"noindex\"><title>Platform 861</title>";
     Html(format!("{head}<body style=\"font: 1.2em sans-serif; margin: 2em\">{body}</body></html>\n"))
 }
 
 fn page(ticket: &MaintenanceTicket, asks: bool) -> Html<String> {
     let title = &ticket.spec.title;
     let name = ticket.metadata.name.as_deref().unwrap_or_default();
-    let what = format!("<h1>{}</h1><p>{}</p><p>{}</p>", escape(name), escape(title.in_language("zh")), escape(title.in_language("en")));
+    // A title in one language only stands there once.
+    let titles: String = [&title.zh, &title.en].into_iter().flatten().map(|title| format!("<p>{}</p>", escape(title))).collect();
+    let what = format!("<h1>{}</h1>{titles}", escape(name));
     if asks {
         return document(&format!("{what}<form method=\"post\"><button style=\"font: inherit; padding: 1em\">响应 / I have it</button></form>"));
     }

@@ -1,7 +1,7 @@
 //! Pages in Chinese have no English words: names, kinds and commands aside, and what other programs said, which stands in “quotation marks”.
 
 use super::{
-    english::english_words,
+    english::{english_words, has_english_stops},
     hub::{Hub, condition, hours_ago},
     scenes::{asking, running},
 };
@@ -38,20 +38,19 @@ const NAMES: [&str; 27] = [
     "Complete",
 ];
 
-/// Whether a comma or a blank as between English sentences stands beside Chinese.
-fn has_english_stops(line: &str) -> bool {
-    let is_chinese = |character: char| ('\u{4e00}'..='\u{9fff}').contains(&character);
-    let beside = |mark: &str| {
-        line.match_indices(mark)
-            .any(|(at, _)| line[..at].chars().next_back().is_some_and(is_chinese) || line[at + mark.len()..].chars().next().is_some_and(is_chinese))
-    };
-    beside(", ") || line.contains("。 ") || line.contains("， ") || line.contains("； ")
-}
-
 #[test]
 fn stops_as_in_english_are_seen_only_beside_chinese() {
-    for (line, seen) in [("1个卷, 576 KiB", true), ("b-1, 已存储", true), ("无残留。 报告", true), ("approval, portal", false), ("1个卷，576 KiB", false)]
-    {
+    for (line, seen) in [
+        ("1个卷, 576 KiB", true),
+        ("b-1, 已存储", true),
+        ("无残留。 报告", true),
+        ("备份 (b-1)", true),
+        ("原因: 超时", true),
+        ("approval, portal", false),
+        ("1个卷，576 KiB", false),
+        ("备份 “a, 乙”", false),
+        ("离开？任务继续。  q 离开", false),
+    ] {
         assert_eq!(has_english_stops(line), seen, "{line}");
     }
 }

@@ -77,16 +77,13 @@ fn check(name: &str, from: f64, to: f64, evidence: &str) -> CheckReport {
 pub fn passed() -> DrillReport {
     let mut approval = application("approval", "行政审批系统", "Administrative approval", (30, Some(348.0)), (15, 611.0), "approval-20261115-0850", "8 GiB");
     approval.checks = vec![
-        check("login-page", 341.0, 343.2, "GET approval-web:8080/login → 200 after 2 tries; body contains “行政审批”"),
-        check("balance", 341.0, 348.0, "exit 0\n sum(abalance) = 1284310 = sum(bbalance) = sum(tbalance) = sum(delta)"),
-        check("database-port", 341.0, 341.4, "postgres:5432 accepted after 0.3s"),
+        check("login-page", 341.0, 343.2, "http approval-web:8080/login: 200"),
+        check("balance", 341.0, 348.0, "psql in StatefulSet/approval-db: sum(abalance) = 1284310 = sum(delta)"),
+        check("database-port", 341.0, 341.4, "tcp postgres:5432: accepts"),
     ];
     let mut portal = application("portal", "公众服务门户", "Public portal", (120, Some(521.0)), (60, 1811.0), "portal-20261115-0830", "19 GiB");
     portal.department = Some("e-government-office".into());
-    portal.checks = vec![
-        check("front-page", 515.0, 521.0, "GET portal:80/ → 200; body contains “市南区”"),
-        check("search", 515.0, 516.5, "GET portal:80/search?q=营业执照 → 200"),
-    ];
+    portal.checks = vec![check("front-page", 515.0, 521.0, "http portal:80/: 200"), check("search", 515.0, 516.5, "http portal:80/search?q=营业执照: 200")];
     let mut steps = vec![
         step("preflight", &[], (0.0, 6.0), (0.4, 5.1)),
         step("isolate", &["preflight"], (6.0, 10.0), (5.2, 9.0)),
@@ -151,7 +148,7 @@ pub fn passed() -> DrillReport {
         Some(Evidence::WorkloadsReady { workloads: 2, ready: vec!["Deployment/approval-web 2/2".into(), "Deployment/approval-worker 1/1".into()] });
     steps[10].evidence = Some(Evidence::MarkerRead { time: at(-611.0), output: "2026-11-15 00:49:51+00".into() });
     steps[16].attempts = 2;
-    steps[16].message = Some("connection to the repository was lost: port 9 of the standby switch was down (attempt 1)".into());
+    steps[16].message = Some("the store can't be reached (connection refused): check the endpoint and the network".into());
     steps[16].evidence = Some(Evidence::VolumeRestored { files: 18231, bytes: 20_401_094_656, removed: 0, removed_bytes: 0 });
     DrillReport {
         api_version: API_VERSION.into(),
@@ -188,7 +185,7 @@ pub fn passed() -> DrillReport {
         actions: vec![ActionReport {
             action: ActionKind::Retry,
             step: Some("restore/portal/volume/site-files".into()),
-            reason: Some("standby switch port was down, now up".into()),
+            reason: Some("备用交换机端口故障，已恢复".into()),
             answer: None,
             by: "drill-leader".into(),
             time: at(52.0),
@@ -196,9 +193,9 @@ pub fn passed() -> DrillReport {
         }],
         clean_up: CleanUpReport {
             complete: true,
-            removed: vec!["2 namespaces".into(), "5 volumes".into()],
+            removed: vec!["shinan-approval--drill-k7m2q".into(), "shinan-portal--drill-k7m2q".into()],
             left: vec![],
-            evidence: "a list by label on laoshan-dr shows none".into(),
+            evidence: "a list of namespaces by the drill's label, and of volumes by their claims, shows none".into(),
         },
         journal: Some("s3://p861-shinan/journal/shinan-core/3b1f9a52-8c0d-4b1e-9b7e-6f2f0e5a4c11".into()),
         versions: [("p861-operator", "0.1.0"), ("Kubernetes (xinxi-dasha)", "v1.36.3"), ("Kubernetes (laoshan-dr)", "v1.36.3")]
@@ -211,11 +208,12 @@ pub fn passed() -> DrillReport {
 /// The balance does not add up in the recovered database; what depends on it is not reached.
 pub fn failed() -> DrillReport {
     let mut report = passed();
-    let message = "exit 1: sum(abalance) = 1284310, sum(delta) = 1284101: 3 transactions are in one table and not in the other";
+    let message = "check balance did not hold within 2m: psql in StatefulSet/approval-db: command terminated with non-zero exit code: \
+         3 transactions are in one table and not in the other";
     report.result = DrillResult::Failed;
     report.reason = Reason::ChecksFailed;
-    report.message = "check balance of approval failed; portal was not started".into();
-    report.failure = Some(Failure { step: "check/approval/balance".into(), reason: Reason::CheckFailed, message: message.into() });
+    report.message = format!("step check/approval/balance failed: {message}");
+    report.failure = Some(Failure { step: "check/approval/balance".into(), reason: Reason::ChecksFailed, message: message.into() });
     report.rto.measured = None;
     report.completion_time = at(628.0);
     for step in &mut report.steps {
@@ -245,9 +243,9 @@ pub fn failed() -> DrillReport {
     });
     report.clean_up = CleanUpReport {
         complete: false,
-        removed: vec!["1 namespace".into()],
-        left: vec!["namespace shinan-portal--drill-k7m2q (finalizer kubernetes.io/pvc-protection on claim site-files)".into()],
-        evidence: "deleting since 09:08:04; tried 6 times".into(),
+        removed: Vec::new(),
+        left: vec!["shinan-approval--drill-k7m2q".into(), "shinan-portal--drill-k7m2q".into()],
+        evidence: "2 namespaces and 1 volume to be removed: volume pvc-7d1c is not deleted by its provisioner, on laoshan-dr".into(),
     };
     report
 }
@@ -257,7 +255,7 @@ pub fn aborted() -> DrillReport {
     let mut report = passed();
     report.result = DrillResult::Incomplete;
     report.reason = Reason::Aborted;
-    report.message = "aborted by drill-leader: wrong day".into();
+    report.message = "日期有误".into();
     report.rto.measured = None;
     report.prediction = None;
     report.completion_time = at(97.0);
@@ -266,7 +264,7 @@ pub fn aborted() -> DrillReport {
         match step.id.as_str() {
             "restore/approval/volume/attachments" | "restore/portal/volume/site-files" => {
                 (step.ended, step.outcome, step.attempts, step.message) =
-                    (Some(at(63.0)), StepOutcome::Cancelled, 1, Some("stopped: the run was aborted".into()));
+                    (Some(at(63.0)), StepOutcome::Cancelled, 1, Some("stopped, because the run ends early".into()));
             }
             "clean-up" => (step.started, step.ended) = (Some(at(63.5)), Some(at(97.0))),
             _ if step.started.is_some_and(|started| started > at(60.0)) => {
@@ -291,8 +289,8 @@ pub fn aborted() -> DrillReport {
         refused: refused.map(Into::into),
     };
     report.actions = vec![
-        action(ActionKind::Skip, Some("preflight"), "known", 41.0, Some("step preflight is done already: nothing to skip")),
-        action(ActionKind::Abort, None, "wrong day", 62.0, None),
+        action(ActionKind::Skip, Some("preflight"), "已知问题", 41.0, Some("step preflight is done; there is nothing to skip")),
+        action(ActionKind::Abort, None, "日期有误", 62.0, None),
     ];
     report
 }

@@ -1,9 +1,14 @@
+#[path = "../../tests/told/english.rs"]
+mod english;
+
+use self::english::{english_words, has_english_stops};
 use super::{
     Language, critical_path, deviations, publish, render_html,
     report::{DrillReport, Objective},
     samples::{aborted, failed, passed},
 };
 use jiff::SignedDuration;
+use regex::Regex;
 use serde_json::Value;
 
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&lt;\u{202e}\u{0}";
@@ -146,6 +151,47 @@ fn a_report_of_nothing_is_still_a_page() {
     report.rto = Objective::default();
     let html = render_html(&report);
     assert!(html.contains("No application states a check") && !html.contains("NaN"), "{html}");
+}
+
+/// What a reader of Chinese sees: the texts of the page without those in English, and without names, which stand in `code`.
+fn in_chinese(html: &str) -> Vec<String> {
+    let body = html.split_once("<main>").expect("a page").1;
+    let hidden = Regex::new(r#"(?s)<(?:span|text)[^>]* lang="en"[^>]*>.*?</(?:span|text)>|<code[^>]*>.*?</code>|<title>.*?</title>"#).expect("a pattern");
+    let entity = |text: &str| text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    // Texts in one paragraph follow each other.
+    let inline = Regex::new("</?(?:span|small|strong)[^>]*>").expect("a pattern");
+    let body = inline.replace_all(&hidden.replace_all(body, ""), "").into_owned();
+    let texts = Regex::new("<[^>]*>").expect("a pattern").split(&body).map(|text| entity(text.trim())).collect::<Vec<_>>();
+    texts.into_iter().filter(|text| !text.is_empty()).collect()
+}
+
+/// Names of the drills, which do not stand in `code`: applications' parts, checks, departments, people.
+const NAMES: [&str; 13] =
+    ["attachments", "approval", "balance", "data", "portal", "psql", "server", "shinan", "site", "search", "Certificate", "resolver", "Kubernetes"];
+
+#[test]
+fn fault_h27_the_report_in_chinese_has_no_english_words_and_no_english_stops() {
+    let mut found = Vec::new();
+    for report in [passed(), failed(), aborted()] {
+        for text in in_chinese(&publish(&report, Language::Zh).expect("written").html) {
+            let english: Vec<String> = english_words(&text).into_iter().filter(|word| !NAMES.contains(&word.as_str())).collect();
+            if !english.is_empty() || has_english_stops(&text) {
+                found.push(format!("{:?}: {english:?} in {text}", report.result));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn what_other_programs_have_said_stands_in_quotation_marks_in_a_chinese_report() {
+    let page = in_chinese(&render_html(&failed())).join("\n");
+    for told in [
+        "检查 balance 未能在 2分 内通过：StatefulSet/approval-db 中的 psql：“command terminated with non-zero exit code: 3 transactions are in one table and not in the other”",
+        "无法连接存储（“connection refused”）：请检查端点和网络",
+    ] {
+        assert!(page.contains(told), "{told}\n{page}");
+    }
 }
 
 #[test]

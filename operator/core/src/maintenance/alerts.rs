@@ -287,11 +287,13 @@ pub fn grades(severity: Option<&str>) -> (Grade, Grade) {
     }
 }
 
-/// What the worst alert says of itself, and how many there are beside it.
+/// What the worst alert says of itself, and how many there are beside it. An alert of others often says nothing in Chinese: its name does, and its words are quoted.
 fn title(worst: Option<&Alert>, count: usize) -> LocalizedText {
     let said = |key: &str| worst.and_then(|alert| alert.annotations.get(key)).map(|text| text.trim()).filter(|text| !text.is_empty());
     let name = worst.map_or("alert", |alert| alert.name.as_str());
     let (more, more_zh) = if count > 1 { (format!(" (+{})", count - 1), format!("（另 {} 条）", count - 1)) } else { (String::new(), String::new()) };
     let with = |text: &str, more: &str| Some(format!("{}{more}", shorten(&printable(text), 480)));
-    LocalizedText { zh: said("summary_zh").and_then(|text| with(text, &more_zh)), en: with(said("summary").unwrap_or(name), &more) }
+    let quoted = |summary: &str| format!("告警 {name}：“{}”", shorten(&printable(summary), 400));
+    let chinese = said("summary_zh").map_or_else(|| said("summary").map_or_else(|| format!("告警 {name}"), quoted), ToOwned::to_owned);
+    LocalizedText { zh: with(&chinese, &more_zh), en: with(said("summary").unwrap_or(name), &more) }
 }

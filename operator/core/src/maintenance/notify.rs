@@ -6,7 +6,7 @@ use super::ticket::clocks::Level;
 use crate::{shown, time::after};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
-    MaintenanceTicketSpec, Time,
+    LocalizedText, MaintenanceTicketSpec, Time,
     maintenance::{
         roster::OnDuty,
         ticket::{NotificationState, Priority, TicketNotification},
@@ -152,7 +152,7 @@ pub fn message(
     now: Timestamp,
 ) -> MessageText {
     let priority = priority.map_or_else(String::new, |priority| format!("{priority:?}"));
-    let (zh, en) = (spec.title.in_language("zh"), spec.title.in_language("en"));
+    let (zh, en) = (in_language(&spec.title, "zh"), in_language(&spec.title, "en"));
     let local = |time: Timestamp| format!("{} {}", shown::second(time, zone), shown::offset(time, zone));
     let incident = spec.incident.as_ref();
     let late = now.duration_since(notification.due_time.0) > LATE;
@@ -176,7 +176,13 @@ pub fn message(
             let _ = writeln!(body, "响应 / acknowledge: p861 ticket ack {name}");
         }
     }
-    MessageText { subject: format!("{}[{priority}] {}", if late { "【延迟 LATE】" } else { "" }, if zh.is_empty() { en } else { zh }), body }
+    MessageText { subject: format!("{}[{priority}] {}", if late { "【延迟 LATE】" } else { "" }, spec.title.in_language("zh")), body }
+}
+
+/// A person's text in a language; what is there in the other one only is quoted.
+fn in_language(text: &LocalizedText, language: &str) -> String {
+    let own = if language == "zh" { &text.zh } else { &text.en };
+    own.clone().unwrap_or_else(|| format!("“{}”", text.in_language(language)))
 }
 
 /// The daily test message.

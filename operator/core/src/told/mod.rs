@@ -11,6 +11,7 @@ mod maintenance;
 mod objects;
 mod platform;
 mod protection;
+mod reasons;
 mod recovery;
 mod repository;
 mod runs;
@@ -20,6 +21,7 @@ mod value;
 mod words;
 
 pub use counted::Noun;
+pub use reasons::{Word, reason};
 pub(crate) use value::chinese_units;
 pub use value::{span, word};
 
@@ -68,6 +70,8 @@ pub fn in_chinese(message: &str) -> String {
 
 /// Messages in messages; deeper ones are left as they are.
 const MAX_DEPTH: u8 = 10;
+/// Parts of a message that are read; the others are left as they are. A real message has a few hundred, and a text that somebody made of separators has as many as he likes.
+const MAX_READINGS: usize = 1_000;
 /// A shape with fewer fixed bytes, such as `read {what}`, says too little to fit what could be anybody's words: all that it holds must be told.
 const MIN_SURE_BYTES: usize = 14;
 
@@ -122,7 +126,7 @@ impl<'t> Teller<'t> {
         }
         let foreign =
             Reading { chinese: format!("“{text}”"), foreign_words: value::words(text), doubts: FOREIGN, known: 0, is_foreign: true, is_name: false };
-        if depth >= MAX_DEPTH {
+        if depth >= MAX_DEPTH || self.read.len() >= MAX_READINGS {
             return foreign;
         }
         let mut best = foreign;

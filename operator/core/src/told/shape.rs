@@ -2,6 +2,10 @@
 
 /// The hole that takes digits only.
 const NUMBER: &str = "number";
+/// The hole that takes a workload only, for example `Deployment/cms`.
+const WORKLOAD: &str = "workload_ref";
+/// What takes nothing but a workload says as much as so many bytes of words.
+const WORKLOAD_BYTES: usize = 10;
 
 /// A part of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub(super) enum Piece {
 pub(super) struct Shape {
     english: Vec<Piece>,
     chinese: Vec<Piece>,
-    /// Bytes of the fixed English words.
+    /// Bytes of the fixed English words, and of what is as good as them.
     pub(super) words: usize,
 }
 
@@ -27,12 +31,17 @@ pub(super) type Captures<'t> = Vec<(&'static str, &'t str)>;
 impl Shape {
     pub(super) fn new((english, chinese): (&'static str, &'static str)) -> Self {
         let english = pieces(english);
-        let words = english.iter().map(|piece| if let Piece::Words(words) = piece { words.len() } else { 0 }).sum();
+        let bytes = |piece: &Piece| match piece {
+            Piece::Words(words) => words.len(),
+            Piece::Hole(WORKLOAD) => WORKLOAD_BYTES,
+            Piece::Hole(_) => 0,
+        };
+        let words = english.iter().map(bytes).sum();
         Self { english, chinese: pieces(chinese), words }
     }
 
     /// What stands in the holes if the message has this shape. A hole is as short as it can be, and only one that ends the message may be empty; `{number}` takes
-    /// digits only.
+    /// digits only, `{workload_ref}` a workload.
     pub(super) fn captures<'t>(&self, message: &'t str) -> Option<Captures<'t>> {
         let mut captures = Vec::new();
         fits(&self.english, message, &mut captures).then_some(captures)
@@ -54,7 +63,11 @@ fn fits<'t>(pieces: &[Piece], text: &'t str, captures: &mut Captures<'t>) -> boo
         Piece::Words(words) => return text.strip_prefix(words).is_some_and(|after| fits(rest, after, captures)),
         Piece::Hole(name) => *name,
     };
-    let is_welcome = |inside: &str| name != NUMBER || (!inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_welcome = |inside: &str| match name {
+        NUMBER => !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit()),
+        WORKLOAD => is_workload(inside),
+        _ => true,
+    };
     let ends = match rest.first() {
         Some(Piece::Words(words)) => text.match_indices(words).map(|(at, _)| at).filter(|at| *at > 0).collect(),
         // Of holes side by side the last has all: they stand side by side in Chinese as well.
@@ -73,6 +86,13 @@ fn fits<'t>(pieces: &[Piece], text: &'t str, captures: &mut Captures<'t>) -> boo
         captures.pop();
     }
     false
+}
+
+fn is_workload(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(kind, name)| {
+        let is_kind = kind.starts_with(|first: char| first.is_ascii_uppercase()) && kind.bytes().all(|byte| byte.is_ascii_alphabetic());
+        is_kind && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+    })
 }
 
 fn pieces(text: &'static str) -> Vec<Piece> {

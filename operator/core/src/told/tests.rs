@@ -38,6 +38,29 @@ fn what_other_programs_say_stays_in_their_words() {
 }
 
 #[test]
+fn what_a_command_of_a_check_has_printed_stands_in_its_words_and_the_rest_is_told() {
+    for (message, told) in [
+        ("psql in StatefulSet/db: 12 rows are there", "StatefulSet/db 中的 psql：“12 rows are there”"),
+        (
+            "check balance did not hold within 2m: psql in StatefulSet/db: command terminated: 3 rows differ",
+            "检查 balance 未能在 2分 内通过：StatefulSet/db 中的 psql：“command terminated: 3 rows differ”",
+        ),
+        ("psql in the sun: it is warm", "psql in the sun: it is warm"),
+    ] {
+        assert_eq!(in_chinese(message), told);
+    }
+}
+
+#[test]
+fn a_text_of_separators_takes_no_longer_than_a_message() {
+    let began = std::time::Instant::now();
+    for hostile in ["a b, c d; e f: ".repeat(280), " and ".repeat(800), "(a b) (c, d) ".repeat(300)] {
+        assert!(!in_chinese(&hostile).is_empty());
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_short_shape_fits_only_what_can_be_told() {
     assert_eq!(in_chinese("read or write timeout"), "read or write timeout");
     assert_eq!(in_chinese("read namespace portal on laoshan-dr"), "读取 laoshan-dr 上的命名空间 portal");

@@ -76,7 +76,10 @@ pub(super) fn in_chinese(text: &str) -> Option<String> {
     let is_whole = !text.contains(char::is_whitespace) && !text.ends_with([':', ';', ',', '.']) && !text.starts_with('(');
     let is_named = text.split_once(' ').is_some_and(|(kind, name)| KINDS.contains(&kind) && !name.contains(' '));
     let is_plain = words(text) == 0 && !text.ends_with([':', ';', ',', '.']) && !["; ", ": ", ", ", " (", " → ", " × "].iter().any(|mark| text.contains(mark));
-    (is_command || is_quoted || is_whole || is_named || is_size(text) || is_plain).then(|| text.to_owned())
+    if is_quoted {
+        return Some(format!("“{}”", text.trim_matches('"')));
+    }
+    (is_command || is_whole || is_named || is_size(text) || is_plain).then(|| text.to_owned())
 }
 
 fn is_size(text: &str) -> bool {
@@ -142,10 +145,11 @@ mod tests {
 
     #[test]
     fn names_values_and_commands_need_no_reading_and_sentences_do() {
-        for same in ["laoshan-dr", "p861 plan check core", "kubectl get pods", "\"a b\"", "Deployment web", "1.4 MiB", "10.0.0.1 443", "spec.sites"] {
+        for same in ["laoshan-dr", "p861 plan check core", "kubectl get pods", "Deployment web", "1.4 MiB", "10.0.0.1 443", "spec.sites"] {
             assert_eq!(in_chinese(same).as_deref(), Some(same));
         }
         assert_eq!(in_chinese("Storage").as_deref(), Some("存储"));
+        assert_eq!(in_chinese("\"a b\"").as_deref(), Some("“a b”"), "what others said, in the quotation marks of the language");
         for sentence in ["connection refused", "it is gone", "a: b c", "lost:"] {
             assert_eq!(in_chinese(sentence), None, "{sentence}");
         }

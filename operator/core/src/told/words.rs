@@ -78,6 +78,10 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("BeingDeleted", "正在删除"),
     ("Finished", "已结束"),
     ("StaleDiscovery", "因 API 服务器无应答而略过"),
+    // States of a step.
+    ("done", "已完成"),
+    ("skipped", "已跳过"),
+    ("undone", "已撤销"),
     // Words that stand alone in a message.
     ("unknown", "未知"),
     ("never", "从不"),

@@ -151,6 +151,19 @@ pub fn english_words(text: &str) -> Vec<String> {
     words
 }
 
+/// Whether a stop as in English stands beside Chinese. A name in brackets, and what stands in “quotation marks”, have their own.
+pub fn has_english_stops(text: &str) -> bool {
+    let is_chinese = |character: char| ('\u{4e00}'..='\u{9fff}').contains(&character);
+    let text = without(text, '“', '”');
+    let beside = |mark: &str| {
+        text.match_indices(mark)
+            .any(|(at, _)| text[..at].chars().next_back().is_some_and(is_chinese) || text[at + mark.len()..].chars().next().is_some_and(is_chinese))
+    };
+    // Two blanks are a gap between columns or choices.
+    let before_a_blank = |mark: char| text.split(mark).skip(1).any(|after| after.starts_with(' ') && !after.starts_with("  "));
+    [", ", ": ", "; ", " (", ") "].iter().any(|mark| beside(mark)) || ['。', '，', '；', '：'].into_iter().any(before_a_blank)
+}
+
 fn english(token: &str) -> Option<String> {
     let word = token.trim_matches(|character: char| !character.is_ascii_alphanumeric());
     let is_word = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_alphabetic());

@@ -3,8 +3,9 @@
 mod english;
 mod source;
 
-use english::english_words;
-use p861_core::told::{pairs, tell};
+use english::{english_words, has_english_stops};
+use p861_core::told::{pairs, reason, tell};
+use p861_crds::Reason;
 use regex::Regex;
 use source::{Literal, literals};
 use std::{
@@ -67,7 +68,7 @@ impl Script for str {
     }
 }
 
-/// The message with names, or with numbers, in its holes. A hole that hangs on a word is for what may follow, and empty here.
+/// The message with something in its holes. A hole that hangs on a word is for what may follow, and empty here.
 fn filled(message: &str, fill: impl Fn(usize) -> String) -> String {
     let hanging = Regex::new(r"([A-Za-z)])\{[^{}]*\}($|[^\w/-])").expect("a pattern");
     let hole = Regex::new(r"\{[^{}]*\}").expect("a pattern");
@@ -81,9 +82,9 @@ fn filled(message: &str, fill: impl Fn(usize) -> String) -> String {
     text.replace('\u{1}', "{").replace('\u{2}', "}").trim_matches([' ', ';', ':', ',']).to_owned()
 }
 
-/// Whether it is told without an English word, with names or with numbers in its holes.
+/// Whether it is told without an English word, with names, numbers or workloads in its holes.
 fn is_told(message: &str) -> bool {
-    let ways: [fn(usize) -> String; 2] = [|number| format!("x{number}"), |number| (number + 2).to_string()];
+    let ways: [fn(usize) -> String; 3] = [|number| format!("x{number}"), |number| (number + 2).to_string(), |number| format!("Deployment/x{number}")];
     ways.iter().any(|fill| tell(&filled(message, fill)).foreign_words == 0)
 }
 
@@ -111,8 +112,17 @@ fn a_pair_has_the_same_names_in_both_languages_and_no_english_words_in_chinese()
         assert_eq!(of_english.len(), unique.len(), "a name stands once in the English text: {english}");
         assert!(of_chinese.is_subset(&unique), "{english}: {of_chinese:?}");
         assert_eq!(english_words(&hole.replace_all(chinese, "")), Vec::<String>::new(), "{chinese}");
+        assert!(!has_english_stops(chinese), "a stop as in English: {chinese}");
         let shape = hole.replace_all(english, |found: &regex::Captures<'_>| if &found[1] == "number" { "0" } else { "{}" }).into_owned();
         assert!(shapes.insert(shape), "two pairs have this shape: {english}");
+    }
+}
+
+#[test]
+fn the_text_of_a_reason_has_no_english_words_in_chinese() {
+    for known in Reason::ALL {
+        let word = reason(known).expect("a text");
+        assert_eq!(english_words(word.zh), Vec::<String>::new(), "{known}: {}", word.zh);
     }
 }
 
@@ -125,7 +135,11 @@ fn each_pair_is_told_by_itself_and_by_no_other() {
         let names: Vec<String> = hole.captures_iter(english).map(|found| found[1].to_owned()).collect();
         let value = |name: &str| {
             let at = names.iter().position(|known| known == name).expect("a name of the English text");
-            if name == "number" { (at + 3).to_string() } else { format!("x{}", at + 1) }
+            match name {
+                "number" => (at + 3).to_string(),
+                "workload_ref" => format!("Deployment/x{}", at + 1),
+                _ => format!("x{}", at + 1),
+            }
         };
         let fill = |text: &str| hole.replace_all(text, |found: &regex::Captures<'_>| value(&found[1])).into_owned();
         assert_eq!(tell(&fill(english)).chinese, fill(chinese), "{english}");

@@ -1,6 +1,7 @@
 //! The page of a report: one file, both languages, nothing loaded from anywhere, fit for A4.
 
 mod bars;
+mod proofs;
 mod sections;
 mod timeline;
 mod words;
@@ -34,9 +35,9 @@ pub fn render_html_in(report: &DrillReport, language: Language) -> String {
 /// The page; with the digest of the data if that was written beside it.
 pub(super) fn page(report: &DrillReport, digest: Option<&str>, language: Language) -> String {
     let clock = Clock::east(report.utc_offset_minutes);
-    let tag = match language {
-        Language::Zh => "zh-CN",
-        Language::En => "en",
+    let (tag, title) = match language {
+        Language::Zh => ("zh-CN", "灾备演练报告"),
+        Language::En => ("en", "Drill report"),
     };
     let markup = html! {
         (DOCTYPE)
@@ -46,7 +47,7 @@ pub(super) fn page(report: &DrillReport, digest: Option<&str>, language: Languag
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 // Even if something slipped through, the browser would neither load nor run it.
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { "灾备演练报告 Drill report " (shown(&report.drill)) }
+                title { (title) " " (shown(&report.drill)) }
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {

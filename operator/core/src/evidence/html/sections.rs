@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::bars::bar;
+use super::proofs::{facts, with_names};
 use super::timeline::timeline;
-use super::words::{self, Clock, Words, same, shown, t, took, took_or};
+use super::words::{self, Clock, Words, same, shown, t, told, took, took_or};
 use crate::{
-    engine::{Evidence, LeftOutObjects},
+    engine::Evidence,
     evidence::{
         path,
         report::{ApplicationReport, CheckOutcome, DrillReport, StepOutcome},
@@ -59,15 +60,15 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
             }
             // Left out for a passed drill: it would repeat the sentence above.
             @if report.result != DrillResult::Passed {
-                p.reason { span.tag { (shown(report.reason.as_str())) } " " (shown(&report.message)) }
+                p.reason { span.tag { (shown(report.reason.as_str())) } " " (words::reason(&report.reason)) (t("：", ": ")) (told(&report.message)) }
             }
             @if let Some(failure) = &report.failure {
                 div.failure {
                     h3 { (t("未成功的原因", "What failed, and why")) }
                     dl {
                         dt { (t("步骤", "Step")) } dd { (words::step(&failure.step)) " " code { (shown(&failure.step)) } }
-                        dt { (t("原因", "Reason")) } dd { code { (shown(failure.reason.as_str())) } }
-                        dt { (t("情况", "What was seen")) } dd { (shown(&failure.message)) }
+                        dt { (t("原因", "Reason")) } dd { (words::reason(&failure.reason)) " " code { (shown(failure.reason.as_str())) } }
+                        dt { (t("情况", "What was seen")) } dd { (told(&failure.message)) }
                     }
                 }
             }
@@ -167,7 +168,7 @@ pub(super) fn checks(report: &DrillReport, clock: Clock) -> Markup {
                                 td.time {
                                     @if let Some(ended) = check.ended { (clock.of_day(ended)) @if let Some(started) = check.started { br; small { (took(ended.duration_since(started))) } } } @else { "–" }
                                 }
-                                td { @if check.evidence.is_empty() { "–" } @else { pre { (shown(&check.evidence)) } } }
+                                td { @if check.evidence.is_empty() { "–" } @else { div.fact { (told(&check.evidence)) } } }
                             }
                         }
                     }
@@ -207,13 +208,6 @@ pub(super) fn data(report: &DrillReport, clock: Clock) -> Markup {
     )
 }
 
-/// A reason with the first names of the objects that it kept out.
-fn with_names(why: &str, number: u64, names: Option<&LeftOutObjects>) -> String {
-    let first = names.and_then(|names| names.first.get(why)).map(Vec::as_slice).unwrap_or_default();
-    let more = if number > first.len() as u64 { ", …" } else { "" };
-    if first.is_empty() { why.to_owned() } else { format!("{why}: {}{more}", first.join(", ")) }
-}
-
 /// What the backups have and the copy had not.
 fn left_out(report: &DrillReport) -> Markup {
     let of_application = |application: &ApplicationReport| {
@@ -222,7 +216,7 @@ fn left_out(report: &DrillReport) -> Markup {
         match step.and_then(|step| step.evidence.as_ref()) {
             Some(Evidence::ObjectsRestored { left_out, left_out_names, adjusted, .. }) => {
                 let named = left_out.iter().map(|(why, number)| (with_names(why, *number, left_out_names.as_ref()), *number));
-                named.chain(adjusted.iter().map(|(how, number)| (how.clone(), *number))).collect()
+                named.chain(adjusted.iter().map(|(how, number)| (told(how), *number))).collect()
             }
             _ => Vec::new(),
         }
@@ -236,7 +230,7 @@ fn left_out(report: &DrillReport) -> Markup {
                 tbody {
                     @for (application, list) in &all {
                         @for (why, number) in list {
-                            tr { td { (words::name(&application.application)) } td.number { (number) } td { (shown(why)) } }
+                            tr { td { (words::name(&application.application)) } td.number { (number) } td { (why) } }
                         }
                     }
                 }
@@ -260,7 +254,7 @@ pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
                                 td { (words::step(&step.id)) br; small { code { (shown(&step.id)) } } }
                                 td { span.outcome.(grade(step.outcome)) { (words::outcome(step.outcome)) } }
                                 td.number { (step.attempts) }
-                                td { (shown(step.message.as_deref().unwrap_or("–"))) }
+                                td { (told(step.message.as_deref().unwrap_or("–"))) }
                             }
                         }
                     }
@@ -279,7 +273,7 @@ pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
                                 td {
                                     (shown(action.answer.as_deref().or(action.reason.as_deref()).unwrap_or("–")))
                                     @if let (Some(_), Some(reason)) = (&action.answer, &action.reason) { br; (shown(reason)) }
-                                    @if let Some(refused) = &action.refused { br; small { (shown(refused)) } }
+                                    @if let Some(refused) = &action.refused { br; small { (told(refused)) } }
                                 }
                             }
                         }
@@ -297,9 +291,9 @@ pub(super) fn clean_up(report: &DrillReport) -> Markup {
         &t("八、清理", "8. Clean-up"),
         html! {
             @if clean_up.complete { p { (t("演练所建的一切均已移除。", "Everything that the drill made has been removed.")) } }
-            @else { p.failure { (t("演练所建的内容未能全部移除，须人工处理：", "Not everything that the drill made could be removed; a person must see to it:")) } ul { @for left in &clean_up.left { li { (shown(left)) } } } }
-            @if !clean_up.removed.is_empty() { p { (t("已移除：", "Removed: ")) @for (index, item) in clean_up.removed.iter().enumerate() { @if index > 0 { (t("，", ", ")) } (shown(item)) } } }
-            @if !clean_up.evidence.is_empty() { p { (t("依据：", "Evidence: ")) (shown(&clean_up.evidence)) } }
+            @else { p.failure { (t("演练所建的内容未能全部移除，须人工处理：", "Not everything that the drill made could be removed; a person must see to it:")) } ul { @for left in &clean_up.left { li { (told(left)) } } } }
+            @if !clean_up.removed.is_empty() { p { (t("已移除：", "Removed: ")) (words::listed(&clean_up.removed)) } }
+            @if !clean_up.evidence.is_empty() { p { (t("依据：", "Evidence: ")) (told(&clean_up.evidence)) } }
         },
     )
 }
@@ -356,7 +350,7 @@ pub(super) fn steps(report: &DrillReport, clock: Clock) -> Markup {
                             td.time { (took_or(step.started.zip(step.ended).map(|(started, ended)| ended.duration_since(started)), same("–"))) }
                             td.number { (step.attempts) }
                             td { span.outcome.(grade(step.outcome)) { (words::outcome(step.outcome)) } }
-                            td { @let text = words::evidence(step.evidence.as_ref()); @if text.is_empty() { "–" } @else { pre { (shown(&text)) } } }
+                            td { @let facts = step.evidence.as_ref().map(|evidence| facts(evidence, clock)).unwrap_or_default(); @if facts.is_empty() { "–" } @for fact in &facts { div.fact { (fact) } } }
                         }
                     }
                 }

@@ -7,6 +7,7 @@ use jiff::{
 };
 use maud::{Markup, Render, html};
 use p861_crds::{
+    Reason,
     common::ActionKind,
     protection::backup::VerificationLevel,
     recovery::{
@@ -14,12 +15,12 @@ use p861_crds::{
         plan::PredictionBasis,
     },
 };
-use serde_json::Value;
 
 use super::super::report::{CheckOutcome, DrillReport, Named, StepOutcome};
 use crate::{
-    engine::{Evidence, KIND_KEY, VERSION_KEY},
+    engine::Evidence,
     runs::{Part, StepKey},
+    told::in_chinese,
 };
 
 /// A text in both languages; the page shows one of them.
@@ -58,6 +59,22 @@ pub(super) fn shown(text: &str) -> String {
             c => c,
         })
         .collect()
+}
+
+/// What the operator has said, or a check has seen.
+pub(super) fn told(message: &str) -> Words {
+    t(in_chinese(message), message)
+}
+
+/// Names, or what the operator has said in a list.
+pub(super) fn listed(all: &[String]) -> Words {
+    let chinese: Vec<String> = all.iter().map(|one| in_chinese(one)).collect();
+    t(chinese.join("、"), all.join(", "))
+}
+
+/// The text of a reason; the reason itself if this version doesn't know it.
+pub(super) fn reason(reason: &Reason) -> Words {
+    crate::told::reason(reason).map_or_else(|| same(reason.as_str()), |word| t(word.zh, word.en))
 }
 
 /// Names for people, or the name itself.
@@ -233,45 +250,24 @@ pub(super) fn step(id: &str) -> Words {
 pub(super) fn isolation(report: &DrillReport) -> Option<Words> {
     let step = report.steps.iter().find(|step| step.id.parse() == Ok(StepKey::ProveIsolation))?;
     let Evidence::IsolationProbed { nodes, refused, silent, reached, resolver: _ } = step.evidence.as_ref()? else { return None };
-    let (list, nodes_zh, nodes_en) = (|all: &[String]| all.join(", "), nodes.join("、"), nodes.join(", "));
+    let nodes = listed(nodes);
     if !reached.is_empty() {
-        let reached = list(reached);
+        let reached = listed(reached);
         return Some(t(
-            format!("未通过：副本中的 Pod（节点 {nodes_zh}）可以访问 {reached}"),
-            format!("Not closed: a pod of the copy (on {nodes_en}) reached {reached}"),
+            format!("未通过：副本中的 Pod（节点 {}）可以访问 {}", nodes.zh, reached.zh),
+            format!("Not closed: a pod of the copy (on {}) reached {}", nodes.en, reached.en),
         ));
     }
-    let (refused, silent) = (list(refused), list(silent));
-    let said = |zh: &str, en: &str, all: &str| if all.is_empty() { (String::new(), String::new()) } else { (format!("{zh}{all}"), format!("{en}{all}")) };
-    let (more_zh, more_en) = said("；均无应答，不作依据：", "; answered neither and proves nothing: ", &silent);
+    let (refused, silent) = (listed(refused), listed(silent));
+    let said = |words: &str, all: &str| if all.is_empty() { String::new() } else { format!("{words}{all}") };
+    let (more_zh, more_en) = (said("；均无应答，不作依据：", &silent.zh), said("; answered neither and proves nothing: ", &silent.en));
     Some(t(
-        format!("副本中的 Pod（节点 {nodes_zh}）无法访问、而同处不受限的 Pod 可以访问：{refused}{more_zh}"),
-        format!("Pods of the copy (on {nodes_en}) did not reach, and a free pod beside them did: {refused}{more_en}"),
+        format!("副本中的 Pod（节点 {}）无法访问、而同处不受限的 Pod 可以访问：{}{more_zh}", nodes.zh, refused.zh),
+        format!("Pods of the copy (on {}) did not reach, and a free pod beside them did: {}{more_en}", nodes.en, refused.en),
     ))
 }
 
 /// The application that a step is about, if it is about one.
 pub(super) fn application_of(id: &str) -> Option<String> {
     id.parse::<StepKey>().ok()?.application().map(str::to_owned)
-}
-
-/// Evidence as text: `key: value`, one a line. Evidence that can't be read is shown as it is stored, and as unknown.
-pub(super) fn evidence(evidence: Option<&Evidence>) -> String {
-    let Some(evidence) = evidence else { return String::new() };
-    let stored = serde_json::to_value(evidence).unwrap_or_default();
-    match (evidence.unknown(), stored) {
-        (Some(unknown), stored) => format!("? {unknown}\n{stored}"),
-        (None, Value::Object(members)) => {
-            let shown = members.iter().filter(|(key, _)| *key != VERSION_KEY && *key != KIND_KEY);
-            shown.map(|(key, value)| format!("{key}: {}", one_line(value))).collect::<Vec<_>>().join("\n")
-        }
-        (None, other) => other.to_string(),
-    }
-}
-
-fn one_line(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

@@ -1,7 +1,15 @@
 //! Texts of reasons. A reason is a name that programs read; people read these.
 
-use super::Word;
 use p861_crds::Reason;
+
+/// A fixed text in both languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// English.
+    pub en: &'static str,
+    /// Chinese.
+    pub zh: &'static str,
+}
 
 /// The text of a reason; none if this version doesn't know it.
 #[expect(clippy::too_many_lines, clippy::match_same_arms, reason = "a table, sorted by reason: one line each")]
