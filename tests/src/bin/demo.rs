@@ -16,15 +16,38 @@ use std::time::{Duration, Instant};
 /// The alert whose ticket is shown.
 const ALERT: &str = "P861DrillFailed";
 
-/// What the demo says when the sites stay up. One line is all that a shell needs.
-const LOOK_ROUND: &str = "The sites stay up. To look round, paste:
-  eval \"$(make -s demo-env)\"
+/// What to type to use the sites, and to take them down: make knows the bed that it has named itself, and no other.
+struct Typed {
+    environment: String,
+    down: String,
+}
+
+impl Typed {
+    fn of(bed: &str) -> Self {
+        let is_makes = bed.strip_prefix("demo-").is_some_and(|mark| !mark.is_empty() && mark.bytes().all(|byte| byte.is_ascii_digit()));
+        if is_makes {
+            return Self { environment: "make -s demo-env".into(), down: "make clean-demo".into() };
+        }
+        let testbed = |verb: &str| format!("target/debug/testbed --name {bed} {verb}");
+        Self { environment: testbed("env --hub"), down: testbed("down") }
+    }
+
+    /// What the demo says when the sites stay up. One line is all that a shell needs.
+    fn look_round(&self) -> String {
+        format!(
+            "The sites stay up. To look round, paste:
+  eval \"$({})\"
   p861 -d shinan status
   kubectl get applications,backups,recoveryplans,drills -n shinan
-make clean-demo takes them down.";
+{} takes them down.",
+            self.environment, self.down
+        )
+    }
+}
 
 fn main() -> ExitCode {
     let name = std::env::var("P861_TESTBED").unwrap_or_else(|_| "demo".to_owned());
+    let typed = Typed::of(&name);
     let keep = std::env::var("KEEP").is_ok_and(|value| value == "1");
     let report = Report::stderr();
     let start = Instant::now();
@@ -34,13 +57,13 @@ fn main() -> ExitCode {
     }
     let ended = if keep && result.is_ok() { Ok(()) } else { bed::down(&name, &report) };
     if let Err(error) = &ended {
-        report.line(&format!("The sites could not be taken down: {error}; make clean-demo tries again"));
+        report.line(&format!("The sites could not be taken down: {error}; {} tries again", typed.down));
     }
     match (result, ended) {
         (Ok(lines), Ok(())) => {
             say(&format!("\n{}\nThe demo took {}.", lines.join("\n"), seconds(start.elapsed())));
             if keep {
-                say(LOOK_ROUND);
+                say(&typed.look_round());
             }
             ExitCode::SUCCESS
         }

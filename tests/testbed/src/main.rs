@@ -146,12 +146,32 @@ fn quoted(word: &str) -> String {
 }
 
 fn found(name: &str, report: &Report) -> Result<Bed, BedError> {
-    Bed::find(name, report)?.ok_or_else(|| BedError::Refused(format!("there is no bed {name}: testbed --name {name} up")))
+    Bed::find(name, report)?.ok_or_else(|| {
+        let up: Vec<String> = Place::all().into_iter().map(|place| place.name).collect();
+        BedError::Refused(format!("there is no bed {name}: {}", instead(name, &up)))
+    })
+}
+
+/// What to type if a bed isn't there: another one that is, or what brings this one up.
+fn instead(name: &str, up: &[String]) -> String {
+    match up {
+        [] => format!("testbed --name {name} up"),
+        [one] => format!("{one} is up; to use it: eval \"$(target/debug/testbed --name {one} env --hub)\""),
+        several => format!("{} are up; to use one: eval \"$(target/debug/testbed --name NAME env --hub)\"", several.join(", ")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_asks_for_a_bed_that_is_not_there_is_told_how_to_use_the_one_that_is() {
+        let up = |names: &[&str]| instead("demo-1", &names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(up(&[]), "testbed --name demo-1 up");
+        assert_eq!(up(&["mine"]), "mine is up; to use it: eval \"$(target/debug/testbed --name mine env --hub)\"");
+        assert_eq!(up(&["a", "b"]), "a, b are up; to use one: eval \"$(target/debug/testbed --name NAME env --hub)\"");
+    }
 
     #[test]
     fn a_shell_takes_any_path_as_it_is() {
