@@ -49,12 +49,22 @@ impl Shape {
 
     /// The message in Chinese, with what stands in its holes told by `tell`.
     pub(super) fn fill(&self, mut tell: impl FnMut(&str) -> String) -> String {
-        let text = |piece: &Piece| match piece {
-            Piece::Words(words) => (*words).to_owned(),
-            Piece::Hole(name) => tell(name),
-        };
-        self.chinese.iter().map(text).collect()
+        self.chinese.iter().fold(String::new(), |text, piece| match piece {
+            Piece::Words(words) => joined(text, words),
+            Piece::Hole(name) => joined(text, &tell(name)),
+        })
     }
+}
+
+/// One text behind another, without a blank between two Chinese characters: the blanks around a hole are for names and numbers.
+fn joined(mut text: String, more: &str) -> String {
+    let is_wide = |character: char| matches!(character, '\u{3000}'..='\u{303f}' | '\u{4e00}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}');
+    if text.strip_suffix(' ').is_some_and(|before| before.ends_with(is_wide)) && more.starts_with(is_wide) {
+        text.pop();
+    }
+    let is_needless = text.ends_with(is_wide) && more.strip_prefix(' ').is_some_and(|rest| rest.starts_with(is_wide));
+    text.push_str(more.get(usize::from(is_needless)..).unwrap_or_default());
+    text
 }
 
 fn fits<'t>(pieces: &[Piece], text: &'t str, captures: &mut Captures<'t>) -> bool {
@@ -122,6 +132,15 @@ mod tests {
         assert_eq!(shape.captures("1 of 7 checks fail"), None);
         assert_eq!(shape.captures(" of 7 checks fail (a)"), None, "a hole before words is not empty");
         assert_eq!(shape.fill(str::to_uppercase), "ALL 项检查中 N 项未通过（NAMES）");
+    }
+
+    #[test]
+    fn blanks_around_a_hole_are_for_names_and_not_for_chinese() {
+        let shape = Shape::new(("{what} not within {limit} of {site}", "{what} 未能在 {limit} 内在 {site} 完成"));
+        let told = |limit: &str| shape.fill(|hole| if hole == "limit" { limit.to_owned() } else { format!("<{hole}>") });
+        assert_eq!((told("2分"), told("2m")), ("<what> 未能在 2分内在 <site> 完成".into(), "<what> 未能在 2m 内在 <site> 完成".into()));
+        let lists = Shape::new(("{a}: {b}", "列出 {a}：{b} 内"));
+        assert_eq!(lists.fill(|hole| if hole == "a" { "名称".into() } else { "（一）".into() }), "列出名称：（一）内");
     }
 
     #[test]
