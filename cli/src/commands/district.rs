@@ -3,7 +3,7 @@
 use super::{
     Context,
     list::print_list,
-    page::{both_names, cell, truth},
+    page::{both_names, cell, listed, truth},
 };
 use crate::{
     args::DistrictCommand,
@@ -36,8 +36,7 @@ fn list(districts: &[District], wide: bool, language: Language) -> Vec<Line> {
     let mut table = Table::new(language, &heads).spare(&[text::PROFILE, text::CODE, text::STANDBY, text::PRIMARY]);
     for district in districts {
         let name = district.name_any();
-        let of =
-            |role: SiteRole| district.spec.sites.iter().filter(|site| site.role == role).map(|site| site.site_ref.name.as_str()).collect::<Vec<_>>().join(", ");
+        let of = |role: SiteRole| listed(district.spec.sites.iter().filter(|site| site.role == role).map(|site| site.site_ref.name.as_str()), language);
         let conditions = district.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let mut row = vec![
             Line::of(&name),

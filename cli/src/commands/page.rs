@@ -73,6 +73,11 @@ pub fn cell(value: Option<impl AsRef<str>>) -> Line {
     value.map_or_else(dash, Line::of)
 }
 
+/// Names in a list: `approval, portal`, `approval、portal`.
+pub fn listed(names: impl IntoIterator<Item = impl AsRef<str>>, language: Language) -> String {
+    names.into_iter().map(|name| name.as_ref().to_owned()).collect::<Vec<_>>().join(text::BETWEEN.pick(language))
+}
+
 /// Names for people beside a name, in the reader's language first: `Shinan District 市南区`.
 pub fn both_names(names: Option<&LocalizedText>, name: &str, language: Language) -> String {
     let Some(names) = names else { return name.to_owned() };

@@ -116,9 +116,8 @@ fn head(hub: &Hub, plan: &RecoveryPlan, language: Language) -> Line {
 fn page(hub: &Hub, plan: &RecoveryPlan, language: Language) -> Vec<Line> {
     let status = plan.status.clone().unwrap_or_default();
     let mut lines = vec![head(hub, plan, language)];
-    let members =
-        |group: &p861_crds::recovery::plan::Group| group.members.iter().map(|member| member.application_ref.name.as_str()).collect::<Vec<_>>().join(", ");
-    let groups: Vec<String> = plan.spec.groups.iter().map(|group| format!("{} ({})", group.name, members(group))).collect();
+    let members = |group: &p861_crds::recovery::plan::Group| page::listed(group.members.iter().map(|member| &member.application_ref.name), language);
+    let groups: Vec<String> = plan.spec.groups.iter().map(|group| text::with_more(&group.name, &members(group)).pick(language).to_owned()).collect();
     let ago = |time: jiff::Timestamp| text::ago(&hub.clock.minute(time), &hub.clock.age(time, language)).pick(language).to_owned();
     let (colon, comma) = (text::COLON.pick(language), text::COMMA.pick(language));
     let last = status
@@ -217,7 +216,7 @@ fn steps(outline: &Outline, what: &PlanCheck, language: Language) -> Vec<Line> {
             table.row(vec![
                 Line::of(&step.id),
                 cell(step.deadline.as_ref().map(|deadline| text::span(deadline, language))),
-                Line::toned(Tone::Dim, step.after.join(", ")),
+                Line::toned(Tone::Dim, page::listed(&step.after, language)),
             ]);
         }
         lines.extend(table.lines());
@@ -225,7 +224,7 @@ fn steps(outline: &Outline, what: &PlanCheck, language: Language) -> Vec<Line> {
     if what.graph {
         let mut table = Table::bare();
         for (number, wave) in outline.waves().iter().enumerate() {
-            table.row(vec![Line::toned(Tone::Dim, format!("{:>3}", number + 1)), Line::of(wave.join(", "))]);
+            table.row(vec![Line::toned(Tone::Dim, format!("{:>3}", number + 1)), Line::of(page::listed(wave, language))]);
         }
         lines.extend(table.lines());
     }

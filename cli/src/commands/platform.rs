@@ -64,8 +64,11 @@ async fn item_names(hub: &Hub, language: Language) -> BTreeMap<String, String> {
 /// One line: running and supportable applications, the weakest layer, oversized layers.
 pub fn summary(status: &PlatformStatus, language: Language) -> String {
     let balance = status.balance.clone().unwrap_or_default();
-    let excess: Vec<String> =
-        balance.excess_layers.iter().map(|layer| format!("{} ({})", text::layer(*layer).pick(language), carries(status, *layer).pick(language))).collect();
+    let excess: Vec<String> = balance
+        .excess_layers
+        .iter()
+        .map(|layer| text::with_more(text::layer(*layer).pick(language), carries(status, *layer).pick(language)).pick(language).to_owned())
+        .collect();
     let shortest = balance.shortest_layer.map(|layer| text::layer(layer).pick(language));
     text::platform_summary(balance.running, balance.supportable, shortest, &excess).pick(language).to_owned()
 }

@@ -3,7 +3,7 @@
 use super::{
     Context,
     list::print_list,
-    page::{cell, truth},
+    page::{cell, listed, truth},
 };
 use crate::{
     args::ProfileCommand,
@@ -43,7 +43,7 @@ fn list(profiles: &[PlatformProfile], wide: bool, language: Language) -> Vec<Lin
             Line::of(profile.spec.items.len().to_string()),
             cell(status.items.as_ref().map(|items| items.provisional.to_string())),
             truth(&status.conditions, ConditionType::Ready, language),
-            cell(Some(status.districts.join(", ")).filter(|names| !names.is_empty())),
+            cell(Some(listed(&status.districts, language)).filter(|names| !names.is_empty())),
         ];
         if wide {
             row.push(Line::of(&profile.spec.source));

@@ -10,7 +10,7 @@ use super::{
     drill_list::phase as phase_cell,
     known,
     list::{print_list, show_run},
-    page::{self, Facts, Reader, cell, condition},
+    page::{self, Facts, Reader, cell, condition, listed},
     start::started,
 };
 use crate::{
@@ -180,19 +180,22 @@ fn announcement(backup: &Backup, application: &Application, spec: &RestoreSpec, 
         .select
         .files
         .iter()
-        .map(|file| if file.paths.is_empty() { file.claim.clone() } else { format!("{}:{}", file.claim, file.paths.join(", ")) })
+        .map(|file| if file.paths.is_empty() { file.claim.clone() } else { format!("{}:{}", file.claim, listed(&file.paths, language)) })
         .collect();
     let mut lines = vec![Line::toned(Tone::Warn, text::restore_head(&name).pick(language))];
-    let facts = Facts::new(language).maybe(text::F_DATA, as_of).with(text::F_SITE, site).with(text::F_NAMESPACES, into.collect::<Vec<_>>().join(", "));
+    let facts = Facts::new(language).maybe(text::F_DATA, as_of).with(text::F_SITE, site).with(text::F_NAMESPACES, listed(into, language));
     let resources: Vec<String> = spec.select.resources.iter().map(typed_kind).collect();
     let facts = if !resources.is_empty() {
-        facts.with(text::F_OBJECTS, format!("{}; {}", resources.join(", "), text::conflict(spec.conflict_policy).pick(language)))
+        facts.with(
+            text::F_OBJECTS,
+            format!("{}{}{}", listed(&resources, language), text::SEMICOLON.pick(language), text::conflict(spec.conflict_policy).pick(language)),
+        )
     } else if files.is_empty() {
         facts
             .with(text::F_OBJECTS, text::conflict(spec.conflict_policy).pick(language))
             .with(text::F_VOLUMES, text::volumes_over(spec.target.keep_extra_files).pick(language))
     } else {
-        let facts = facts.with(text::F_FILES, text::files_into(&files.join(", "), spec.target.path_prefix.as_deref()).pick(language));
+        let facts = facts.with(text::F_FILES, text::files_into(&listed(&files, language), spec.target.path_prefix.as_deref()).pick(language));
         let whole = spec.target.path_prefix.is_none() && spec.select.files.iter().any(|file| file.paths.is_empty());
         facts.maybe(text::F_VOLUMES, whole.then(|| text::whole_volumes(spec.target.keep_extra_files).pick(language).to_owned()))
     };

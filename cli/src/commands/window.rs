@@ -38,8 +38,8 @@ fn moment(time: Option<&Time>, clock: &Clock) -> Line {
     time.map_or_else(dash, |time| Line::of(clock.minute(time.0)))
 }
 
-fn classes(window: &MaintenanceWindow) -> String {
-    window.spec.change_classes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn classes(window: &MaintenanceWindow, language: Language) -> String {
+    page::listed(window.spec.change_classes.iter().map(|class| text::change_class(*class).pick(language)), language)
 }
 
 /// The table of windows.
@@ -60,7 +60,7 @@ fn list(windows: &[MaintenanceWindow], clock: &Clock, wide: bool, language: Lang
         if wide {
             let said = page::condition(&status.conditions, ConditionType::Open)
                 .map(|condition| page::says(condition, &Reader { language, place, name: &window.name_any() }).0);
-            row.extend([Line::of(classes(window)), page::cell(said)]);
+            row.extend([Line::of(classes(window, language)), page::cell(said)]);
         }
         table.row(row);
     }
@@ -72,7 +72,7 @@ fn show(window: &MaintenanceWindow, clock: &Clock, language: Language, place: &s
     let status = window.status.clone().unwrap_or_default();
     let mut lines = vec![Line::toned(Tone::Strong, format!("{} {}", text::noun("window").pick(language), window.name_any()))];
     let mut facts = Facts::new(language)
-        .with(text::F_FOR, classes(window))
+        .with(text::F_FOR, classes(window, language))
         .maybe(text::F_TIME_ZONE, window.spec.time_zone.as_ref())
         .maybe(text::F_OPENS, status.next_open_time.as_ref().map(|time| clock.minute(time.0)))
         .maybe(text::F_CLOSES, status.next_close_time.as_ref().map(|time| clock.minute(time.0)));
@@ -86,7 +86,7 @@ fn show(window: &MaintenanceWindow, clock: &Clock, language: Language, place: &s
     }
     for freeze in &window.spec.freezes {
         let why = freeze.reason.as_ref().map(|reason| format!(" · {}", reason.in_language(language.key()))).unwrap_or_default();
-        facts = facts.with(text::F_FREEZE, format!("{}: {}{why}", freeze.name, span(&freeze.start_time, &freeze.end_time)));
+        facts = facts.with(text::F_FREEZE, format!("{}{}{}{why}", freeze.name, text::COLON.pick(language), span(&freeze.start_time, &freeze.end_time)));
     }
     lines.extend(facts.lines());
     lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &window.name_any() }));

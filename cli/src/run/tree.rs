@@ -262,7 +262,7 @@ impl Tree<'_> {
 
     fn message(&self, step: &CurrentStep) -> Line {
         if step.phase == RunPhase::WaitingForPerson {
-            let until = step.deadline_time.as_ref().map(|time| format!(" ({})", text::until(&self.clock.moment(time.0)).pick(self.language)));
+            let until = step.deadline_time.as_ref().map(|time| text::until(&self.clock.moment(time.0)).pick(self.language).to_owned());
             return Line::toned(Tone::Warn, question(step, self.language)).tone(Tone::Dim, until.unwrap_or_default());
         }
         let Some(amount) = Amount::read(&step.message) else { return Line::of(text::operator_says(&step.message).pick(self.language)) };
@@ -275,6 +275,10 @@ impl Tree<'_> {
             Some(left) if amount.done < amount.total => line.with(format!("  {}", text::eta(&elapsed(SignedDuration::from_secs(left))).pick(self.language))),
             _ => line,
         }
+    }
+
+    fn waits_for_all(&self, names: &[&str]) -> String {
+        text::waits_for(&names.join(text::BETWEEN.pick(self.language))).pick(self.language).to_owned()
     }
 
     fn waits_for(&self, id: &str) -> String {
@@ -291,9 +295,8 @@ impl Tree<'_> {
                 RunPhase::Running | RunPhase::WaitingForPerson => text::operator_says("waits for its turn").pick(self.language).to_owned(),
                 _ => String::new(),
             },
-            [one] => text::waits_for(one).pick(self.language).to_owned(),
-            [one, two] => text::waits_for(&format!("{one}, {two}")).pick(self.language).to_owned(),
-            [one, two, rest @ ..] => text::waits_for(&format!("{one}, {two}, +{}", rest.len())).pick(self.language).to_owned(),
+            [one, two, rest @ ..] if !rest.is_empty() => self.waits_for_all(&[one, two, &format!("+{}", rest.len())]),
+            few => self.waits_for_all(&few.iter().map(String::as_str).collect::<Vec<_>>()),
         }
     }
 }

@@ -191,7 +191,7 @@ pub fn platform_summary(running: i64, supportable: Option<i64>, shortest: Option
     }
     if !excess.is_empty() {
         let _ = write!(en, "; oversized: {}", excess.join(", "));
-        let _ = write!(zh, "；一枝独秀：{}", excess.join("、").replace(" (", "（").replace(')', "）"));
+        let _ = write!(zh, "；一枝独秀：{}", excess.join("、"));
     }
     both(en, zh)
 }

@@ -19,6 +19,11 @@ pub fn drilled(result: &str, age: &str) -> Bilingual {
     both(format!("drilled {age} ago ({result})"), format!("{age}前演练（{result}）"))
 }
 
+/// A name with more in brackets.
+pub fn with_more(name: &str, more: &str) -> Bilingual {
+    both(format!("{name} ({more})"), format!("{name}（{more}）"))
+}
+
 /// A plan without a drill.
 pub fn never_drilled() -> Bilingual {
     both("never drilled", "从未演练")

@@ -60,9 +60,9 @@ pub fn eta(time: &str) -> Bilingual {
     both(format!("eta {time}"), format!("剩余 {time}"))
 }
 
-/// The time until which something stands.
+/// The time until which something stands, behind it.
 pub fn until(time: &str) -> Bilingual {
-    both(format!("until {time}"), format!("截至 {time}"))
+    both(format!(" (until {time})"), format!("（截至 {time}）"))
 }
 
 /// What a step waits for.

@@ -30,6 +30,7 @@ words! {
     CODE: "CODE", "区划代码";
     COLON: ": ", "：";
     COMMA: ", ", "，";
+    BETWEEN: ", ", "、";
     DATA_AS_OF: "DATA AS OF", "数据截至";
     DEADLINE: "DEADLINE", "期限";
     DEPARTMENT: "DEPARTMENT", "部门";

@@ -2,8 +2,8 @@
 
 use super::{
     english::{english_words, has_english_stops},
-    hub::{Hub, condition, hours_ago},
-    scenes::{asking, running},
+    hub::{Hub, condition},
+    scenes::{asking, rest, running},
 };
 use serde_json::json;
 
@@ -69,9 +69,7 @@ async fn fault_h27_a_chinese_page_has_no_english_words() {
     hub.ended_drill("core-20261114-0900", false).await;
     let steps = json!([asking("waits", "announce"), running("restore/portal/volume/site-files", "its mover starts; before: no answer within 10 s")]);
     hub.drill("waits", "WaitingForPerson", steps).await;
-    let frozen = condition("Open", "False", "Frozen", "freeze election is in force; opens Tue 2026-11-24 08:00 for 4h");
-    let recurrences = json!({"changeClasses": ["Normal"], "recurrences": [{"schedule": "0 8 * * 2", "duration": "4h"}]});
-    hub.put("MaintenanceWindow", "night", recurrences, json!({"open": false, "nextOpenTime": hours_ago(-3), "conditions": [frozen]})).await;
+    rest(&hub).await;
     let mut found = Vec::new();
     for words in [
         "status",
@@ -91,8 +89,19 @@ async fn fault_h27_a_chinese_page_has_no_english_words() {
         "drill show core-20261115-0900",
         "drill show core-20261114-0900",
         "drill show waits",
+        "platform status",
+        "platform gaps",
+        "platform forecast",
         "window list",
+        "window list -o wide",
         "window show night",
+        "template list",
+        "template show replace-a-disk",
+        "ticket list",
+        "ticket list -o wide",
+        "ticket show inc-20261124-ab12",
+        "ticket show upgrade-bulletin",
+        "duty now",
         "app status nobody",
         "drill abort waits --no-wait",
         "drill resume waits",

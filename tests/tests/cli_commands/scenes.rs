@@ -234,3 +234,61 @@ pub fn failed(run: &str, id: &str) -> Value {
     json!({"id": id, "phase": "WaitingForPerson", "attempt": 3, "startTime": ago(SignedDuration::from_secs(10)), "message": "waits for a person: retry, skip or abort; before: the page answered 500",
         "remedy": format!("p861 drill retry {run} {id}")})
 }
+
+/// A platform with a weak layer whose remedy is a long command, and a roster with a gap.
+async fn platform_and_roster(hub: &Hub) {
+    let sites = json!([{"site": "xinxi-dasha", "state": "Ready"}, {"site": "laoshan-dr", "state": "Weak"}]);
+    let gap = json!({"site": "laoshan-dr", "reason": "UpgradeNeedsTicket", "message": "envoy-gateway: 1.6.0 is installed, 1.6.1 is declared", "remedy": "p861 ticket open upgrade envoy-gateway"});
+    let layers: Vec<_> = [("Network", "Ready", json!([])), ("BaseSoftware", "Weak", json!([gap]))]
+        .into_iter()
+        .map(|(layer, state, gaps)| json!({"layer": layer, "state": state, "supportable": 17, "sites": sites, "gaps": gaps}))
+        .collect();
+    let components = json!([{"name": "envoy-gateway", "version": "1.6.1", "sites": [{"site": "laoshan-dr", "installed": "1.6.0", "state": "Weak"}]}]);
+    let basis = json!({"method": "Linear", "days": 40});
+    let forecast = json!([{"layer": "Network", "basis": basis, "advice": "what is used does not grow"}, {"layer": "BaseSoftware", "basis": basis, "shortTime": hours_ago(-2_000), "advice": "+4 cores of CPU on laoshan-dr before 2027-01 keeps 12 months ahead"}]);
+    let balance = json!({"running": 2, "supportable": 17, "shortestLayer": "Network", "forecast": forecast});
+    let weak = condition("Ready", "False", "LayerWeak", "BaseSoftware is weak: p861 platform gaps");
+    let status = json!({"layers": layers, "components": components, "conditions": [weak], "balance": balance});
+    hub.put("Platform", hub.district, json!({"network": {"isolation": "Department"}}), status).await;
+    let levels = json!([{"name": "duty", "escalateAfter": "10m", "rotations": [{"name": "always", "people": ["duty-engineer-a"]}]}]);
+    let spec = json!({"timeZone": "Asia/Shanghai", "people": [{"name": "duty-engineer-a"}], "levels": levels});
+    let uncovered =
+        condition("Ready", "False", "Uncovered", "level duty: nobody is on duty from 2026-12-01 08:00 to 2026-12-02 08:00, which is in less than a week");
+    hub.put("DutyRoster", "shifts", spec, json!({"current": [{"level": "duty", "person": "duty-engineer-a"}], "conditions": [uncovered]})).await;
+}
+
+/// A window that is frozen, and a template.
+async fn window_and_template(hub: &Hub) {
+    let frozen = condition("Open", "False", "Frozen", "freeze election is in force; opens Tue 2026-11-24 08:00 for 4h");
+    let freeze =
+        json!({"name": "election", "startTime": "2026-11-20T00:00:00Z", "endTime": "2026-11-24T00:00:00Z", "reason": {"en": "Election week", "zh": "选举周"}});
+    let spec = json!({"changeClasses": ["Normal", "Standard"], "recurrences": [{"schedule": "0 8 * * 2", "duration": "4h"}], "freezes": [freeze]});
+    hub.put("MaintenanceWindow", "night", spec, json!({"open": false, "nextOpenTime": hours_ago(-3), "conditions": [frozen]})).await;
+    let spec = json!({"title": {"en": "Replace a disk", "zh": "更换磁盘"}, "work": {"manual": {}}, "plan": {"en": "swap the disk, wait for the rebuild", "zh": "更换磁盘，等待重建"}});
+    let ready = condition("Ready", "True", "Valid", "published by administrator, who can't open Standard changes by it");
+    hub.put("ChangeTemplate", "replace-a-disk", spec, json!({"conditions": [ready]})).await;
+}
+
+/// An incident that somebody has taken, and a change that waits for approvals.
+async fn tickets(hub: &Hub) {
+    let incident = json!({"startTime": hours_ago(1), "runbook": "P861SiteUnreachable"});
+    let affects = json!({"applicationRefs": [{"name": "approval"}, {"name": "portal"}], "siteRefs": [{"name": "xinxi-dasha"}]});
+    let spec = json!({"type": "Incident", "title": {"en": "the API server of site xinxi-dasha does not answer the hub", "zh": "管理中心无法访问站点 xinxi-dasha 的 API 服务器"},
+        "impact": "High", "urgency": "High", "requestedBy": "administrator", "affects": affects, "incident": incident});
+    let clocks = json!([{"name": "Acknowledge", "state": "MetLate", "dueTime": hours_ago(1), "metTime": hours_ago(0)}, {"name": "Resolve", "state": "Running", "dueTime": hours_ago(-3)}]);
+    let told = |person: &str, state: &str, message: Option<&str>| json!({"person": person, "channel": "mail", "level": "duty", "state": state, "time": hours_ago(1), "dueTime": hours_ago(1), "attempts": 1, "late": false, "message": message});
+    let undelivered = told("duty-engineer-b", "Dropped", Some("not on duty any more"));
+    let alert = json!({"fingerprint": "8d1c5e0a4b7f2c39", "alertName": "P861SiteUnreachable", "state": "Firing", "startTime": hours_ago(1)});
+    let late = condition("WithinClocks", "False", "AcknowledgeOverdue", "Acknowledge was due Tue 2026-11-24 08:00");
+    let status = json!({"phase": "Acknowledged", "priority": "P1", "assignee": "duty-engineer-a", "clocks": clocks, "alerts": [alert], "conditions": [late],
+        "notifications": [told("duty-engineer-a", "Delivered", None), undelivered], "escalation": {"level": "duty", "state": "Stopped"}});
+    hub.put("MaintenanceTicket", "inc-20261124-ab12", spec, status).await;
+    hub.change("upgrade-bulletin", "administrator").await;
+}
+
+/// What a district has beside its protection: platform, roster, window, template, tickets.
+pub async fn rest(hub: &Hub) {
+    platform_and_roster(hub).await;
+    window_and_template(hub).await;
+    tickets(hub).await;
+}

@@ -1,17 +1,17 @@
 //! What fits a terminal: every list and every page at the usual widths, in both languages.
 
 use super::{
-    hub::{Hub, condition},
+    hub::Hub,
+    scenes::rest,
     tables::{columns, full},
     terminal::plain,
 };
-use serde_json::json;
 
 const NARROW: usize = 60;
 const USUAL: usize = 80;
 const BROAD: usize = 140;
 
-const SHOWN: [&str; 20] = [
+const SHOWN: [&str; 31] = [
     "status",
     "site list",
     "site show laoshan-dr",
@@ -29,36 +29,27 @@ const SHOWN: [&str; 20] = [
     "drill show core-20261115-0900",
     "restore list",
     "restore show approval-1-look",
+    "profile list",
     "platform status",
     "platform gaps",
+    "platform forecast",
+    "window list",
+    "window show night",
+    "template list",
+    "template show replace-a-disk",
+    "ticket list",
+    "ticket show inc-20261124-ab12",
+    "ticket show upgrade-bulletin",
     "duty now",
+    "explain",
+    "explain KeyWrong",
 ];
-
-/// A platform with a weak layer whose remedy is a long command, and a roster.
-async fn more(hub: &Hub) {
-    let sites = json!([{"site": "xinxi-dasha", "state": "Ready"}, {"site": "laoshan-dr", "state": "Weak"}]);
-    let gap = json!({"site": "laoshan-dr", "reason": "UpgradeNeedsTicket", "message": "envoy-gateway: 1.6.0 is installed, 1.6.1 is declared", "remedy": "p861 ticket open upgrade envoy-gateway"});
-    let layers: Vec<_> = [("Network", "Ready", json!([])), ("BaseSoftware", "Weak", json!([gap]))]
-        .into_iter()
-        .map(|(layer, state, gaps)| json!({"layer": layer, "state": state, "supportable": 17, "sites": sites, "gaps": gaps}))
-        .collect();
-    let components = json!([{"name": "envoy-gateway", "version": "1.6.1", "sites": [{"site": "laoshan-dr", "installed": "1.6.0", "state": "Weak"}]}]);
-    let weak = condition("Ready", "False", "LayerWeak", "BaseSoftware is weak: p861 platform gaps");
-    let status =
-        json!({"layers": layers, "components": components, "conditions": [weak], "balance": {"running": 2, "supportable": 17, "shortestLayer": "Network"}});
-    hub.put("Platform", hub.district, json!({"network": {"isolation": "Department"}}), status).await;
-    let levels = json!([{"name": "duty", "escalateAfter": "10m", "rotations": [{"name": "always", "people": ["duty-engineer-a"]}]}]);
-    let spec = json!({"timeZone": "Asia/Shanghai", "people": [{"name": "duty-engineer-a"}], "levels": levels});
-    let uncovered =
-        condition("Ready", "False", "Uncovered", "level duty: nobody is on duty from 2026-12-01 08:00 to 2026-12-02 08:00, which is in less than a week");
-    hub.put("DutyRoster", "shifts", spec, json!({"current": [{"level": "duty", "person": "duty-engineer-a"}], "conditions": [uncovered]})).await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_h21_every_list_and_every_page_fits_the_terminal_and_no_name_and_no_command_is_cut() {
     let hub = full("widths").await;
     hub.steps().await;
-    more(&hub).await;
+    rest(&hub).await;
     for words in SHOWN {
         for language in ["en", "zh"] {
             let arguments: Vec<&str> = words.split(' ').chain(["--lang", language]).collect();

@@ -131,11 +131,12 @@ pub(super) fn objects_page(foreseen: &Foreseen, language: Language) -> Vec<Line>
     for line in foreseen.objects.iter().filter(|line| line.action != "same") {
         let kind = if line.group.is_empty() { line.kind.clone() } else { format!("{}.{}", line.kind, line.group) };
         let head = format!("{} {kind} {}/{}", text::planned(&line.action, language), line.namespace, line.name);
-        let (head, body) = match (line.diff.as_str(), line.why.as_str()) {
+        let why = text::told(&line.why);
+        let (head, body) = match (line.diff.as_str(), why.pick(language)) {
             ("", "") => (head, Vec::new()),
             ("", why) => (head, vec![why]),
             (diff, why) if line.action == "change" || why.is_empty() => (head, diff.lines().collect()),
-            (diff, why) => (format!("{head}: {why}"), diff.lines().collect()),
+            (diff, why) => (format!("{head}{}{why}", text::COLON.pick(language)), diff.lines().collect()),
         };
         lines.push(Line::toned(tone(line), head));
         lines.extend(body.into_iter().map(|text| Line::of(format!("  {text}"))));

@@ -92,12 +92,12 @@ pub fn page(ticket: &MaintenanceTicket, shown: &Shown, clock: &Clock, language: 
     let status = ticket.status.clone().unwrap_or_default();
     let title = ticket.spec.title.in_language(language.key());
     let mut lines = vec![Line::toned(Tone::Strong, format!("{} {}", text::noun("ticket").pick(language), ticket.name_any())).with(format!(" · {title}"))];
-    let names = |references: &[p861_crds::ObjectReference]| references.iter().map(|reference| reference.name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = |references: &[p861_crds::ObjectReference]| page::listed(references.iter().map(|reference| &reference.name), language);
     let affected = [names(&ticket.spec.affects.application_refs), names(&ticket.spec.affects.site_refs)]
         .into_iter()
         .filter(|names| !names.is_empty())
         .collect::<Vec<_>>()
-        .join("; ");
+        .join(text::SEMICOLON.pick(language));
     let standing = format!(
         "{} {} · {}",
         text::ticket_type(ticket.spec.r#type).pick(language),
