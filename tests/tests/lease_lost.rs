@@ -2,15 +2,12 @@
 
 use crate::support::{
     lone::Lone,
-    operator::{Operator, until},
+    operator::{LONGER_THAN_THE_LEASE, Operator, until},
 };
 use p861_testbed::services::http;
 use rustix::process::Signal;
 use serde_json::json;
-use std::{fs, net::TcpListener, time::Duration};
-
-/// Longer than the lease of an operator of these tests lasts.
-const LONGER_THAN_THE_LEASE: Duration = Duration::from_secs(9);
+use std::{fs, net::TcpListener};
 
 /// When a process began: another one of the same number would have another time.
 fn began(id: u32) -> String {

@@ -1,5 +1,6 @@
 //! The stage of the night: a hub and a site far away, two districts, an operator, Prometheus and Alertmanager.
 
+use super::causes::Labels;
 use crate::support::{
     lone::{Lone, SYSTEM},
     monitors::Monitors,
@@ -13,16 +14,15 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
-/// How long an alert may take to fire, to become a ticket, or to end: what waits longest is a message that is tried again within five minutes, and an alert that
-/// ends under a silence of five.
-const NOTICED: Duration = Duration::from_mins(10);
+/// How long an alert may take to fire, to become a ticket, or to end: what waits longest is a run that has stood still for ten minutes.
+const NOTICED: Duration = Duration::from_mins(12);
 pub const DISTRICT: &str = "shinan";
 /// Reserved for nobody.
 pub const CLOSED_PORT: &str = "http://127.0.0.1:9/";
@@ -39,8 +39,10 @@ pub struct Night {
     /// Where repositories of the kind folder are.
     pub folder: TempDir,
     pub address: String,
-    /// Alerts that were seen firing.
-    pub seen: BTreeSet<String>,
+    /// When what happens now began to happen.
+    pub since: Instant,
+    /// The token with which Alertmanager posts.
+    pub token: String,
     /// What was taken away, to be put back.
     pub kept: BTreeMap<&'static str, String>,
     controllers: Child,
@@ -69,10 +71,11 @@ impl Night {
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let address = format!("127.0.0.1:{port}");
         let operator = Operator::start_at(&hub, &address);
-        let token = wait_token(&client).await;
+        let token = wait_token(&client, "").await;
         let monitors = Monitors::start(&address, "here", &token);
         apply(&client, &json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Site", "metadata": {"name": "here"}, "spec": {"failureDomain": "here", "access": {"inCluster": {}}, "monitoring": {"alertmanager": {"url": monitors.alertmanager_url()}}}}).to_string()).await;
-        let night = Self { hub, near, client, operator: Some(operator), monitors, folder, address, seen: BTreeSet::new(), kept: BTreeMap::new(), controllers };
+        let (since, kept) = (Instant::now(), BTreeMap::new());
+        let night = Self { hub, near, client, operator: Some(operator), monitors, folder, address, since, token, kept, controllers };
         for (kind, plural, name) in [
             ("Site", "sites", "near"),
             ("Site", "sites", "far"),
@@ -170,16 +173,13 @@ impl Night {
         .await;
     }
 
-    pub async fn until_fires(&mut self, alert: &str) {
-        if self.seen.contains(alert) {
-            return;
-        }
-        self.until(&format!("{alert} fires"), async |night: &Self| {
-            let firing = night.monitors.firing();
-            if firing.iter().any(|name| name == alert) { Ok(()) } else { Err(format!("there fire {firing:?}")) }
+    /// An alert fires, or has fired since all this began: what counts events of half an hour is over before the slowest alert fires.
+    pub async fn until_has_fired(&self, alert: &str, labels: Labels) {
+        self.until(&format!("{alert} {labels:?} fires"), async |night: &Self| {
+            let fired = night.monitors.has_fired(alert, labels, night.since.elapsed());
+            if fired { Ok(()) } else { Err(format!("there fire {:?}", night.monitors.firing())) }
         })
         .await;
-        self.seen.insert(alert.to_owned());
     }
 
     pub async fn until_over(&self, alert: &str) {
@@ -243,13 +243,15 @@ impl Night {
     }
 }
 
-async fn wait_token(client: &Client) -> String {
+/// The token of alerts that the operator makes; another one than this.
+pub async fn wait_token(client: &Client, other_than: &str) -> String {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), SYSTEM);
     let since = Instant::now();
     loop {
         let found = secrets.get_opt("p861-alerts").await.expect("asked").and_then(|secret| secret.data?.remove("token"));
-        if let Some(token) = found {
-            return String::from_utf8(token.0).expect("text");
+        let token = found.map(|bytes| String::from_utf8(bytes.0).expect("text")).unwrap_or_default();
+        if !token.is_empty() && token != other_than {
+            return token;
         }
         assert!(since.elapsed() < NOTICED, "the operator makes no token of alerts");
         tokio::time::sleep(Duration::from_millis(200)).await;

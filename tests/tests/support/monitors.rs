@@ -86,6 +86,25 @@ impl Monitors {
         alerts.filter_map(|alert| alert["labels"]["alertname"].as_str().map(str::to_owned)).collect()
     }
 
+    /// Whether an alert with these labels fires, or has fired within this time.
+    pub fn has_fired(&self, alert: &str, labels: &[(&str, &str)], within: Duration) -> bool {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!(",{name}=\"{value}\"")).collect();
+        let fired = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"{}}}", labels.concat());
+        let query: Vec<String> = format!("max_over_time({fired}[{}s])", within.as_secs().max(1)).bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let (_, body) = self.ask("GET", &format!("/api/v1/query?query={}", query.concat()));
+        let seen: Value = serde_json::from_str(&body).unwrap_or_default();
+        seen["data"]["result"].as_array().is_some_and(|series| !series.is_empty())
+    }
+
+    /// Gives Alertmanager another token to post with.
+    pub fn exchange_token(&self, before: &str, now: &str) {
+        let path = self.folder.path().join("alertmanager/alertmanager.yml");
+        let configuration = std::fs::read_to_string(&path).expect("a configuration");
+        assert!(configuration.contains(before), "the configuration has another form: {configuration}");
+        std::fs::write(path, configuration.replace(before, now)).expect("written");
+        self.alertmanager("POST", "/-/reload");
+    }
+
     /// Asks Alertmanager.
     pub fn alertmanager(&self, method: &str, path: &str) -> String {
         let answer = http::request(SocketAddr::new(self.address, alertmanager::PORT), method, path, &[], &[]).expect("Alertmanager answers");

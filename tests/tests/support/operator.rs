@@ -27,6 +27,8 @@ pub const ACCOUNT: &str = "system:serviceaccount:p861-system:p861-operator";
 const IMAGE: &str = "registry.example/p861-operator:0.1.0";
 /// How long its lease lasts: the next one after a kill waits for its end. Shorter, a busy machine would lose it.
 const LEASE_SECONDS: &str = "6";
+/// Whoever gets no processor time for so long loses it.
+pub const LONGER_THAN_THE_LEASE: Duration = Duration::from_secs(9);
 /// How long an operator may take until it leads: the lease of one that was killed must run out first.
 const LEADS: Duration = Duration::from_secs(90);
 /// What the operator notices, it notices within this, on a machine that has much else to do.
@@ -134,20 +136,23 @@ impl Operator {
         }
     }
 
-    /// Waits until it has lost the lease, and leads again, as the same process.
-    pub fn wait_leads_again(&self) {
-        let since = Instant::now();
-        while !self.log().rsplit_once("the lease was lost: ").is_some_and(|(_, after)| after.contains(" leads ")) {
-            assert!(since.elapsed() < LEADS, "the operator does not lead again after {LEADS:?}; its log:\n{}", self.log());
-            thread::sleep(Duration::from_millis(100));
-        }
-    }
-
     /// Gets no processor time for so long.
     pub fn frozen(&self, time: Duration) {
         self.signal(Signal::STOP);
         thread::sleep(time);
         self.signal(Signal::CONT);
+    }
+
+    /// Gets no processor time until it has lost the lease, and waits until it leads again, as the same process.
+    pub fn loses_its_lease(&self) {
+        const LOST: &str = "the lease was lost: ";
+        let before = self.log().matches(LOST).count();
+        self.frozen(LONGER_THAN_THE_LEASE);
+        let since = Instant::now();
+        while !self.log().rsplit_once(LOST).is_some_and(|(earlier, after)| earlier.matches(LOST).count() >= before && after.contains(" leads ")) {
+            assert!(since.elapsed() < LEADS, "the operator does not lead again after {LEADS:?}; its log:\n{}", self.log());
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Sends it a signal.

@@ -1,7 +1,12 @@
 //! What happens to those on duty: their roster, the way of alerts to it, its messages and its deadlines.
 
-use crate::runbook_alerts::night::{CLOSED_PORT, DISTRICT, Night};
+use crate::{
+    runbook_alerts::night::{CLOSED_PORT, DISTRICT, Night, wait_token},
+    support::lone::SYSTEM,
+};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, api::DeleteParams};
 use p861_testbed::services::http;
 use serde_json::{Value, json};
 
@@ -38,6 +43,15 @@ pub fn stranger(night: &Night) {
 pub async fn messages(night: &mut Night) {
     let patch = json!({"spec": {"testMessageAt": "00:00", "channels": [{"name": "message", "webhook": {"urlSecretRef": {"name": "duty-webhook"}}}]}});
     night.merge("DutyRoster", "dutyrosters", "a-day", patch).await;
+}
+
+/// The stranger may know the token: the operator makes another, and the receiver gets it.
+pub async fn token_replaced(night: &mut Night) {
+    let secrets: Api<Secret> = Api::namespaced(night.client.clone(), SYSTEM);
+    secrets.delete("p861-alerts", &DeleteParams::default()).await.expect("deleted");
+    let token = wait_token(&night.client, &night.token).await;
+    night.monitors.exchange_token(&night.token, &token);
+    night.token = token;
 }
 
 pub async fn messages_mended(night: &mut Night) {

@@ -68,13 +68,14 @@ pub fn in_time(night: &Night) {
     night.p861(DISTRICT, &["backup", "now", "late", "--repository", "cellar"]);
 }
 
-/// The drill that is due. It is honest about a site without nodes.
+/// The drill that is due. It is honest about a site without storage.
 pub fn drilled(night: &Night) {
     let said = night.p861_ending(DISTRICT, &["drill", "run", "core"], 4);
     assert!(said.contains("near has no storage class"), "{said}");
 }
 
-/// It is seen firing before there is no operator that tells of it.
+/// It is seen, and told of in a ticket, before there is no operator that tells of it.
 pub async fn drill_failed(night: &mut Night) {
-    night.until_fires(DRILL_FAILED).await;
+    night.until_has_fired(DRILL_FAILED, &[("plan", "core")]).await;
+    night.until_ticket(DRILL_FAILED, "Firing").await;
 }
