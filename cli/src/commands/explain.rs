@@ -127,7 +127,7 @@ mod tests {
             told("DrillOverdue", "", Language::Zh),
             [
                 "DrillOverdue · 演练已过期",
-                "含义      最近的演练过久。",
+                "含义      最近一次演练距今过久。",
                 "处理      请再次演练：一次演练的有效期为 31 天。",
                 "          p861 drill run PLAN",
                 "处置手册  runbooks/P861DrillOverdue.md",

@@ -145,15 +145,15 @@ mod tests {
             (999, "999ms", "999毫秒"),
             (1_499, "1s", "1秒"),
             (1_500, "2s", "2秒"),
-            (59_500, "1m", "1分"),
+            (59_500, "1m", "1分钟"),
             (521_400, "8m41s", "8分41秒"),
-            (5_400_000, "1h30m", "1小时30分"),
+            (5_400_000, "1h30m", "1小时30分钟"),
             (604_800_000, "168h", "168小时"),
             (-90_000, "-1m30s", "-1分30秒"),
         ] {
             assert_eq!(measured(SignedDuration::from_millis(millis)), Shown { en: en.into(), zh: zh.into() }, "{millis}");
         }
-        for (written, en, zh) in [("90m", "1h30m", "1小时30分"), ("1500ms", "1s500ms", "1秒500毫秒"), ("24h", "24h", "24小时"), ("soon", "soon", "soon")]
+        for (written, en, zh) in [("90m", "1h30m", "1小时30分钟"), ("1500ms", "1s500ms", "1秒500毫秒"), ("24h", "24h", "24小时"), ("soon", "soon", "soon")]
         {
             assert_eq!(stated(written), Shown { en: en.into(), zh: zh.into() }, "{written}");
         }
@@ -164,7 +164,7 @@ mod tests {
     fn an_age_has_one_unit_and_a_running_clock_has_none() {
         for (seconds, en, zh) in [
             (45, "45s", "45秒"),
-            (120, "2m", "2分"),
+            (120, "2m", "2分钟"),
             (18_000, "5h", "5小时"),
             (172_799, "47h", "47小时"),
             (172_800, "2d", "2天"),
@@ -182,7 +182,7 @@ mod tests {
         fn a_duration_says_the_same_in_both_languages(millis in 0i64..=359_999_998_999) {
             let duration = SignedDuration::from_millis(millis);
             let shown = measured(duration);
-            let english = shown.zh.replace("毫秒", "ms").replace("小时", "h").replace('分', "m").replace('秒', "s");
+            let english = shown.zh.replace("毫秒", "ms").replace("小时", "h").replace("分钟", "m").replace('分', "m").replace('秒', "s");
             prop_assert_eq!(&english, &shown.en);
             let read = parse_duration(&shown.en);
             prop_assert_eq!(read, Ok(if millis < 1_000 { duration } else { whole_seconds(duration) }));

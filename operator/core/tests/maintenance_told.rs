@@ -77,11 +77,11 @@ fn fault_h27_a_message_says_all_in_chinese_and_in_english_and_quotes_a_title_tha
     world.pass(0);
     world.spec.incident.as_mut().unwrap().runbook = Some("P861SiteUnreachable".into());
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let message = |spec| notify::message("inc-1", spec, Some(Priority::P1), &world.status.notifications[0], None, &zone, after(30));
+    let message = |spec: &_| notify::message("inc-1", spec, Some(Priority::P1), &world.status.notifications[0], None, &zone, after(30));
     let text = message(&world.spec);
-    assert_eq!(text.subject, "【迟到 LATE】[P1] Site unreachable");
+    assert_eq!(text.subject, "【延迟 LATE】[P1] Site unreachable");
     let lines = [
-        "【迟到】本应于 2026-12-08 03:06:12 +08:00 送达。/ LATE: it should have come at 2026-12-08 03:06:12 +08:00.",
+        "【延迟】本应于 2026-12-08 03:06:12 +08:00 送达。/ LATE: it should have come at 2026-12-08 03:06:12 +08:00.",
         "工单 inc-1 · P1 · “Site unreachable”",
         "Ticket inc-1 · P1 · Site unreachable",
         "处置手册 / runbook: P861SiteUnreachable",
@@ -91,7 +91,7 @@ fn fault_h27_a_message_says_all_in_chinese_and_in_english_and_quotes_a_title_tha
     assert_eq!(text.body.lines().collect::<Vec<_>>(), lines);
     world.spec.title.zh = Some("站点失联".into());
     let text = message(&world.spec);
-    assert_eq!(text.subject, "【迟到 LATE】[P1] 站点失联");
+    assert_eq!(text.subject, "【延迟 LATE】[P1] 站点失联");
     assert!(text.body.contains("工单 inc-1 · P1 · 站点失联\nTicket inc-1 · P1 · Site unreachable\n"), "{}", text.body);
 }
 

@@ -1,7 +1,6 @@
 //! What fits a terminal: every list and every page at the usual widths, in both languages.
 
 use super::{
-    hub::Hub,
     scenes::rest,
     tables::{columns, full},
     terminal::plain,

@@ -98,7 +98,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::RunFinished => act(
             "任务已结束。",
             "Nothing, of an Event of type Normal. One of type Warning says why the run was refused before it began.",
-            "Normal 类的 Kubernetes 事件无需处理。Warning 类的事件说明了任务在开始前被拒绝的原因。",
+            "Kubernetes 普通事件（Normal）无需处理。警告事件（Warning）说明了任务在开始前被拒绝的原因。",
         )
         .run(&["kubectl get events -n DISTRICT --field-selector reason=RunFinished"]),
         Reason::Running => good("任务正在进行。"),

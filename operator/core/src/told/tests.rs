@@ -43,7 +43,7 @@ fn what_a_command_of_a_check_has_printed_stands_in_its_words_and_the_rest_is_tol
         ("psql in StatefulSet/db: 12 rows are there", "StatefulSet/db 中的 psql：“12 rows are there”"),
         (
             "check balance did not hold within 2m: psql in StatefulSet/db: command terminated: 3 rows differ",
-            "检查 balance 未能在 2分内通过：StatefulSet/db 中的 psql：“command terminated: 3 rows differ”",
+            "检查 balance 未能在 2分钟内通过：StatefulSet/db 中的 psql：“command terminated: 3 rows differ”",
         ),
         ("psql in the sun: it is warm", "psql in the sun: it is warm"),
     ] {

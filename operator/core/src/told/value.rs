@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_duration_is_told_with_chinese_units() {
-        for (duration, told) in [("9m40s", "9分40秒"), ("1h", "1小时"), ("500ms", "500毫秒"), ("-2m", "-2分"), ("1.5s", "1.5秒"), ("168h", "168小时")]
+        for (duration, told) in [("9m40s", "9分40秒"), ("1h", "1小时"), ("500ms", "500毫秒"), ("-2m", "-2分钟"), ("1.5s", "1.5秒"), ("168h", "168小时")]
         {
             assert_eq!(span(duration).as_deref(), Some(told));
         }

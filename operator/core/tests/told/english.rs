@@ -59,6 +59,7 @@ const TYPED: &[&str] = &[
     "Merge",
     "None",
     "Normal",
+    "Warning",
     "Plan",
     "Primary",
     "Refuse",

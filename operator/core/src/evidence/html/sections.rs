@@ -60,7 +60,7 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
             }
             // Left out for a passed drill: it would repeat the sentence above.
             @if report.result != DrillResult::Passed {
-                p.reason { span.tag { (shown(report.reason.as_str())) } " " (words::reason(&report.reason)) (t("：", ": ")) (told(&report.message)) }
+                p.reason { code.tag { (shown(report.reason.as_str())) } " " (words::reason(&report.reason)) (t("：", ": ")) (told(&report.message)) }
             }
             @if let Some(failure) = &report.failure {
                 div.failure {
