@@ -13,11 +13,7 @@ pub const F_RUNBOOK: Word = Word { en: "runbook", zh: "处置手册" };
 
 /// Over the steps of a ticket or a plan.
 pub fn steps_head(begun: bool) -> Word {
-    if begun {
-        Word { en: "The approved steps:", zh: "已批准的步骤：" }
-    } else {
-        Word { en: "The steps to approve:", zh: "待批准的步骤：" }
-    }
+    if begun { Word { en: "The approved steps:", zh: "已批准的步骤：" } } else { Word { en: "The steps to approve:", zh: "待批准的步骤：" } }
 }
 
 /// Over the steps of a plan.

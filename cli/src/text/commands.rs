@@ -86,13 +86,19 @@ pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bi
     let (on, home) = (site.map(|site| format!(" on {site}")).unwrap_or_default(), home.unwrap_or("the primary"));
     both(
         format!("Isolated drill of {plan}{on}. {home} is not touched, backups continue, and everything created is removed."),
-        format!("{plan} 的隔离演练{}。不影响 {home}；备份照常进行；结束后清理全部新建的资源。", site.map(|site| format!("，在 {site} 进行")).unwrap_or_default()),
+        format!(
+            "{plan} 的隔离演练{}。不影响 {home}；备份照常进行；结束后清理全部新建的资源。",
+            site.map(|site| format!("，在 {site} 进行")).unwrap_or_default()
+        ),
     )
 }
 
 /// What a tabletop drill will do.
 pub fn tabletop_announced(plan: &str) -> Bilingual {
-    both(format!("Tabletop drill of {plan}: compiles, checks and predicts; changes nothing."), format!("{plan} 的桌面演练：生成步骤、检查、预测；不改动任何资源。"))
+    both(
+        format!("Tabletop drill of {plan}: compiles, checks and predicts; changes nothing."),
+        format!("{plan} 的桌面演练：生成步骤、检查、预测；不改动任何资源。"),
+    )
 }
 
 /// What a backup will do.

@@ -129,7 +129,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("Answer yes", "答复“是”"),
     ("Answer no", "答复“否”"),
     ("Additional time, for example 30m", "延长多久，例如 30m"),
-    ("Type of the drill: recover an isolated copy, or only compile, check and predict at the table", "演练类型：恢复一份隔离的副本，或只生成步骤、检查、预测\n"),
+    (
+        "Type of the drill: recover an isolated copy, or only compile, check and predict at the table",
+        "演练类型：恢复一份隔离的副本，或只生成步骤、检查、预测\n",
+    ),
     ("Target site; default: the plan's standby", "目标站点；缺省为预案的备用站点"),
     ("Latest recovery point to use, for example \"2026-11-20 00:00\"", "不使用晚于此时间的数据，例如 \"2026-11-20 00:00\""),
     ("Scenario of the exercise", "演练情景"),

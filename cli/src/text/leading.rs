@@ -14,7 +14,8 @@ pub fn no_operator_since(ago: &str, ago_zh: &str) -> Bilingual {
 
 /// What it means for what is shown. `known`: whether it is known since when.
 pub fn kept_by_nobody(said: &Bilingual, known: bool) -> Bilingual {
-    let (en, zh) = if known { ("the state shown is of that time", "所示为当时的状态") } else { ("nothing is reconciled", "所有对象均无人处理") };
+    let (en, zh) =
+        if known { ("the state shown is of that time", "所示为当时的状态") } else { ("nothing is reconciled", "所有对象均无人处理") };
     both(format!("{}: {en}, and nothing goes on until one does", said.en), format!("{}：{zh}，选出领导者之前一切任务均不会推进", said.zh))
 }
 

@@ -100,9 +100,11 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 platform gaps"])
         .pages(&["P861PlatformLayerWeak", "P861RunFailed"]),
-        Reason::LayerMissing => act("有一层缺少已声明的内容。", "See what is missing, on which site, and the remedy.", "请查看缺少什么、在哪个站点、应采取什么措施。")
-            .run(&["p861 platform gaps"])
-            .pages(&["P861PlatformLayerMissing"]),
+        Reason::LayerMissing => {
+            act("有一层缺少已声明的内容。", "See what is missing, on which site, and the remedy.", "请查看缺少什么、在哪个站点、应采取什么措施。")
+                .run(&["p861 platform gaps"])
+                .pages(&["P861PlatformLayerMissing"])
+        }
         Reason::LayerWeak => act("有一层弱于声明。", "See what is weak, on which site, and the remedy.", "请查看哪里薄弱、在哪个站点、应采取什么措施。")
             .run(&["p861 platform gaps"])
             .pages(&["P861PlatformLayerWeak"]),
@@ -134,11 +136,13 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::PolicyNotBound => act("准入策略没有绑定，不起作用。", "Create its ValidatingAdmissionPolicyBinding on the site.", "请在站点上为它创建绑定。")
             .run(&["kubectl --context SITE get validatingadmissionpolicybindings"])
             .pages(&["P861PlatformLayerWeak"]),
-        Reason::ProbeFailed => {
-            act("网络探测失败，或耗时过长。", "Look at the line between the site and the host that the message names.", "请检查站点与消息中指出的主机之间的线路。")
-                .run(&["p861 platform gaps"])
-                .pages(&["P861PlatformLayerWeak"])
-        }
+        Reason::ProbeFailed => act(
+            "网络探测失败，或耗时过长。",
+            "Look at the line between the site and the host that the message names.",
+            "请检查站点与消息中指出的主机之间的线路。",
+        )
+        .run(&["p861 platform gaps"])
+        .pages(&["P861PlatformLayerWeak"]),
         Reason::ProberFailed => act(
             "站点的探针没有给出结果。",
             "See the prober's log on the site. After an upgrade, upgrade the chart p861 there to the operator's version.",

@@ -47,9 +47,7 @@ impl Todo {
     pub const fn words(self) -> Word {
         match self {
             Self::Nothing => Word { en: "Nothing: this is not a problem.", zh: "无需处理：这不是问题。" },
-            Self::Wait => {
-                Word { en: "Nothing: it passes by itself, or is retried automatically.", zh: "无需处理：会自行恢复，或自动重试。" }
-            }
+            Self::Wait => Word { en: "Nothing: it passes by itself, or is retried automatically.", zh: "无需处理：会自行恢复，或自动重试。" },
             Self::Unset => Word {
                 en: "Nothing: this release never gives this reason. The API keeps its name for what comes later.",
                 zh: "无需处理：本版本不会给出此原因，该名称为以后的功能保留。",

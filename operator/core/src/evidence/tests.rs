@@ -75,7 +75,7 @@ fn every_sentence_stands_in_both_languages_and_either_can_open_first() {
 #[test]
 fn the_operators_own_words_stand_where_a_drill_did_not_pass_and_only_there() {
     for (report, shown) in [(passed(), false), (failed(), true), (aborted(), true)] {
-        assert_eq!(render_html(&report).contains(&format!("<span class=\"tag\">{}</span>", report.reason)), shown, "{}", report.reason);
+        assert_eq!(render_html(&report).contains(&format!("<code class=\"tag\">{}</code>", report.reason)), shown, "{}", report.reason);
     }
 }
 

@@ -264,7 +264,10 @@ fn fault_e12_places_are_limited_and_go_to_each_district_in_turn_and_each_has_one
     assert_eq!(admitted(&Limits { of_sites: [("east".into(), 0)].into(), ..limits.clone() }), ["shinan-0"], "a limit of 0 counts as 1");
     let running: Vec<Running> = (0..3).map(|number| backup("shinan", number)).chain([backup("laoshan", 10)]).map(Running::new).collect();
     let Admission::Wait(why) = admit(&backup("laoshan", 11), &running, &limits) else { panic!("a fifth place") };
-    assert_eq!((Reason::from(why.reason), why.message.as_str()), (Reason::LimitReached, "waits for a free slot: 4 of at most 4 runs on site east are under way"));
+    assert_eq!(
+        (Reason::from(why.reason), why.message.as_str()),
+        (Reason::LimitReached, "waits for a free slot: 4 of at most 4 runs on site east are under way")
+    );
     let failover = Request { sites: set(&["east"]), ..request(Failover, "now") };
     assert_eq!(admit(&failover, &running, &limits), Admission::Admit, "a failover waits for no place");
     // Two districts hold every place for days; each other one still has its own.
