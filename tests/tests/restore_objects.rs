@@ -172,7 +172,7 @@ fn odd_objects() -> Vec<(&'static str, Vec<Value>)> {
                 object("v1", "Secret", "second", json!({"metadata": {"ownerReferences": owner}})),
             ],
         ),
-        ("services", vec![object("v1", "Service", "open", ports(30_888)), object("v1", "Service", "taken", ports(30_889))]),
+        ("services", vec![object("v1", "Service", "open", ports(30_065)), object("v1", "Service", "taken", ports(30_066))]),
         (
             "deployments.apps",
             vec![object("apps/v1", "Deployment", "web", json!({"spec": {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": template}}))],
@@ -189,7 +189,7 @@ async fn fault_b_what_was_saved_comes_back_and_what_cannot_is_named() {
     world.namespace("other");
     world
         .server
-        .apply("{apiVersion: v1, kind: Service, metadata: {name: squatter, namespace: other}, spec: {type: NodePort, ports: [{port: 80, nodePort: 30889}]}}");
+        .apply("{apiVersion: v1, kind: Service, metadata: {name: squatter, namespace: other}, spec: {type: NodePort, ports: [{port: 80, nodePort: 30066}]}}");
 
     let preview = world.restore("target", ConflictPolicy::Refuse, true).await.expect("a preview");
     // The namespace is there and lacks a label, which no policy refuses.
@@ -208,8 +208,8 @@ async fn fault_b_what_was_saved_comes_back_and_what_cannot_is_named() {
     assert_eq!(owner("lonely"), Value::Null, "fault_b2");
     assert_eq!(world.get("target", "namespace", "target")["metadata"]["labels"]["team"], "forms", "fault_b5");
     let (open, taken) = (world.get("target", "service", "open"), world.get("target", "service", "taken"));
-    assert_eq!((&open["spec"]["ports"][0]["nodePort"], &open["spec"]["internalTrafficPolicy"]), (&json!(30_888), &json!("Local")), "fault_b6");
-    assert_ne!(taken["spec"]["ports"][0]["nodePort"], json!(30_889), "fault_b6");
+    assert_eq!((&open["spec"]["ports"][0]["nodePort"], &open["spec"]["internalTrafficPolicy"]), (&json!(30_065), &json!("Local")), "fault_b6");
+    assert_ne!(taken["spec"]["ports"][0]["nodePort"], json!(30_066), "fault_b6");
     assert_eq!(outcome.adjusted.values().copied().collect::<Vec<_>>(), [1, 1], "{:?}", outcome.adjusted);
     let web = world.get("target", "deployment", "web");
     assert_eq!(web["spec"]["template"]["spec"]["containers"][0]["env"].as_array().map(Vec::len), Some(2), "fault_b14");

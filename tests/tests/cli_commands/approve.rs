@@ -34,10 +34,10 @@ async fn fault_h8_a_ticket_shows_the_steps_whose_digest_it_has_and_no_others() {
         assert!(!said.out.contains("another-bundle"), "{said:?}");
     }
     let said = hub.p861(&["ticket", "show", "chg-1"]);
-    assert!(said.out.contains("! the steps in ConfigMap chg-1.steps are not those of ticket chg-1: their digest is another"), "{}", said.out);
+    assert!(said.out.contains("! the steps in ConfigMap chg-1.steps are not those of ticket chg-1: their digests differ"), "{}", said.out);
     let digest = hub.get("MaintenanceTicket", "chg-1").await["status"]["planDigest"].as_str().unwrap_or_default().to_owned();
     let refused = hub.p861(&["ticket", "approve", "chg-1", "--digest", &digest, "--no-wait"]);
-    assert!(refused.code == 3 && refused.err.contains("agree to nothing"), "{refused:?}");
+    assert!(refused.code == 3 && refused.err.contains("approve nothing"), "{refused:?}");
     assert_eq!(hub.names("Approval").await, Vec::<String>::new(), "nothing was signed");
 }
 
@@ -145,6 +145,6 @@ async fn fault_h8_a_plan_shows_the_steps_whose_digest_it_has() {
     let other = whole(&super::scenes::core_steps()).replace("login-page", "another-page");
     hub.map("core-steps", json!({"plan.json": other})).await;
     let refused = hub.p861(&["plan", "check", "core", "--steps"]);
-    assert!(refused.code == 3 && refused.err.contains("are not those of plan core: their digest is another"), "{refused:?}");
+    assert!(refused.code == 3 && refused.err.contains("are not those of plan core: their digests differ"), "{refused:?}");
     assert!(hub.p861(&["plan", "show", "core"]).out.contains("! the steps in ConfigMap core-steps are not those of plan core"));
 }

@@ -8,7 +8,7 @@ use super::{
 use serde_json::json;
 
 /// Names of what stands on the hub.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 33] = [
     "approval",
     "portal",
     "core",
@@ -36,6 +36,12 @@ const NAMES: [&str; 27] = [
     "plan",
     "answered",
     "Complete",
+    "administrator",
+    "mail",
+    "shifts",
+    "platform",
+    "duty",
+    "ticket",
 ];
 
 #[test]

@@ -167,7 +167,7 @@ impl Hub {
     /// An upgrade that somebody has asked for, with its compiled steps.
     pub async fn change(&self, name: &str, requester: &str) -> Plan<Action> {
         let steps = change_steps();
-        let spec = json!({"type": "Change", "title": {"en": "Upgrade bulletin to 1.1.0"}, "impact": "Low", "urgency": "Low", "requestedBy": requester,
+        let spec = json!({"type": "Change", "title": {"en": "Upgrade bulletin to 1.1.0", "zh": "升级公告组件到 1.1.0"}, "impact": "Low", "urgency": "Low", "requestedBy": requester,
             "change": {"class": "Normal", "work": {"upgradeComponent": {"component": "bulletin", "version": "1.1.0"}}}});
         self.declare_as(requester, "MaintenanceTicket", name, spec).await;
         let seen: MaintenanceTicket = serde_json::from_value(self.get("MaintenanceTicket", name).await).expect("a ticket");
@@ -252,8 +252,7 @@ async fn platform_and_roster(hub: &Hub) {
     hub.put("Platform", hub.district, json!({"network": {"isolation": "Department"}}), status).await;
     let levels = json!([{"name": "duty", "escalateAfter": "10m", "rotations": [{"name": "always", "people": ["duty-engineer-a"]}]}]);
     let spec = json!({"timeZone": "Asia/Shanghai", "people": [{"name": "duty-engineer-a"}], "levels": levels});
-    let uncovered =
-        condition("Ready", "False", "Uncovered", "level duty: nobody is on duty from 2026-12-01 08:00 to 2026-12-02 08:00, which is in less than a week");
+    let uncovered = condition("Ready", "False", "Uncovered", "nobody is on duty in level duty from Tue 2026-12-01 08:00: complete its rotations");
     hub.put("DutyRoster", "shifts", spec, json!({"current": [{"level": "duty", "person": "duty-engineer-a"}], "conditions": [uncovered]})).await;
 }
 

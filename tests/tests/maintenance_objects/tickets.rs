@@ -211,7 +211,7 @@ async fn fault_h9_an_approval_of_ones_own_or_an_ended_change_is_refused_where_it
     let said = said_of_approval(&stage, requester, &format!("{name}-own"), &spec).await;
     assert!(said.contains(&format!("duty-engineer-a has asked for maintenancetickets/{name} or written a part of its plan")), "{said}");
     let (code, said) = stage.p861_as(requester, &["ticket", "approve", &name, "--lang", "en"]);
-    assert!(code == 3 && said.contains("you have asked for it") && said.contains("nothing was created"), "{said}");
+    assert!(code == 3 && said.contains("you opened it") && said.contains("nothing was created"), "{said}");
     let seen = stage.wait("nothing counted", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Planned").await;
     assert_eq!(seen["status"]["approvals"]["given"], 0);
 

@@ -53,6 +53,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("{text} is no time: write 08:00", "{text} 不是时间：请写作 08:00"),
     ("{text} is no day: write 2026-11-23", "{text} 不是日期：请写作 2026-11-23"),
     ("it has no people", "没有人员"),
+    ("not on duty any more", "已不在班"),
     ("an override", "替班"),
     ("every level is covered until {day}", "各级均已排班至 {day}"),
     ("nobody is on duty in level {level} from {time}: complete its rotations", "自 {time} 起级别 {level} 无人值班：请补全其轮值"),

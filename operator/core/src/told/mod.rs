@@ -108,6 +108,8 @@ impl Reading {
 #[derive(Default)]
 struct Teller<'t> {
     read: HashMap<&'t str, Reading>,
+    /// Parts that were compared with every shape.
+    compared: usize,
 }
 
 impl<'t> Teller<'t> {
@@ -126,9 +128,10 @@ impl<'t> Teller<'t> {
         }
         let foreign =
             Reading { chinese: format!("“{text}”"), foreign_words: value::words(text), doubts: FOREIGN, known: 0, is_foreign: true, is_name: false };
-        if depth >= MAX_DEPTH || self.read.len() >= MAX_READINGS {
+        if depth >= MAX_DEPTH || self.compared >= MAX_READINGS {
             return foreign;
         }
+        self.compared += 1;
         let mut best = foreign;
         for reading in self.trimmed(text, depth).into_iter().chain(self.shaped(text, depth)).chain(self.parted(text, depth)) {
             if reading.rank() < best.rank() {
