@@ -8,7 +8,7 @@ use super::{
 use serde_json::json;
 
 /// Names of what stands on the hub.
-const NAMES: [&str; 33] = [
+const NAMES: [&str; 34] = [
     "approval",
     "portal",
     "core",
@@ -42,6 +42,7 @@ const NAMES: [&str; 33] = [
     "platform",
     "duty",
     "ticket",
+    "bulletin",
 ];
 
 #[test]

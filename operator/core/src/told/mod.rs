@@ -108,8 +108,8 @@ impl Reading {
 #[derive(Default)]
 struct Teller<'t> {
     read: HashMap<&'t str, Reading>,
-    /// Parts that were compared with every shape.
-    compared: usize,
+    /// Parts whose reading has begun.
+    begun: usize,
 }
 
 impl<'t> Teller<'t> {
@@ -117,21 +117,28 @@ impl<'t> Teller<'t> {
         if let Some(known) = self.read.get(text) {
             return known.clone();
         }
+        if self.begun >= MAX_READINGS {
+            return Self::foreign(text);
+        }
+        self.begun += 1;
         let reading = self.best(text, depth);
         self.read.insert(text, reading.clone());
         reading
+    }
+
+    /// In the words of another program, as far as is known.
+    fn foreign(text: &str) -> Reading {
+        Reading { chinese: format!("“{text}”"), foreign_words: value::words(text), doubts: FOREIGN, known: 0, is_foreign: true, is_name: false }
     }
 
     fn best(&mut self, text: &'t str, depth: u8) -> Reading {
         if let Some(value) = value::in_chinese(text) {
             return Reading::name(value);
         }
-        let foreign =
-            Reading { chinese: format!("“{text}”"), foreign_words: value::words(text), doubts: FOREIGN, known: 0, is_foreign: true, is_name: false };
-        if depth >= MAX_DEPTH || self.compared >= MAX_READINGS {
+        let foreign = Self::foreign(text);
+        if depth >= MAX_DEPTH {
             return foreign;
         }
-        self.compared += 1;
         let mut best = foreign;
         for reading in self.trimmed(text, depth).into_iter().chain(self.shaped(text, depth)).chain(self.parted(text, depth)) {
             if reading.rank() < best.rank() {
