@@ -299,7 +299,8 @@ fn page(ticket: &MaintenanceTicket, asks: bool) -> Html<String> {
     let title = &ticket.spec.title;
     let name = ticket.metadata.name.as_deref().unwrap_or_default();
     // A title in one language only stands there once.
-    let titles: String = [&title.zh, &title.en].into_iter().flatten().map(|title| format!("<p>{}</p>", escape(title))).collect();
+    let titles = [&title.zh, &title.en].into_iter().flatten().flat_map(|title| ["<p>".to_owned(), escape(title), "</p>".to_owned()]);
+    let titles: String = titles.collect();
     let what = format!("<h1>{}</h1>{titles}", escape(name));
     if asks {
         return document(&format!("{what}<form method=\"post\"><button style=\"font: inherit; padding: 1em\">响应 / I have it</button></form>"));

@@ -12,7 +12,7 @@ pub struct Word {
 }
 
 /// The text of a reason; none if this version doesn't know it.
-#[expect(clippy::too_many_lines, clippy::match_same_arms, reason = "a table, sorted by reason: one line each")]
+#[expect(clippy::too_many_lines, reason = "a table, sorted by reason: one line each")]
 pub fn reason(reason: &Reason) -> Option<Word> {
     Some(match reason {
         Reason::Aborted => Word { en: "aborted", zh: "已中止" },

@@ -145,8 +145,8 @@ fn objects(changes: &RestoreChanges) -> Words {
     let others = [(change, "更改", "changed"), (same, "相同", "the same"), (refused, "被拒绝", "refused"), (not_served, "站点不支持", "not served")];
     let (mut zh, mut en) = (format!("对象：新建 {create}"), format!("objects: {create} created"));
     for (number, chinese, english) in others.into_iter().filter(|(number, ..)| *number != 0) {
-        zh.push_str(&format!("，{chinese} {number}"));
-        en.push_str(&format!(", {number} {english}"));
+        zh.extend(["，", chinese, " ", &number.to_string()]);
+        en.extend([", ", &number.to_string(), " ", english]);
     }
     t(zh, en)
 }
