@@ -63,7 +63,7 @@ pub mod tests {
     use super::*;
     use kube::Client;
     use p861_runs::{
-        Admissions, ComponentState, EffectTasks, JournalKeys, MoverSettings, RunCache,
+        Admissions, ComponentState, EffectTasks, JournalKeys, MoverSettings, Occupancy, RunCache,
         effects::{Warnings, Watched},
         folders::FolderRoot,
         leadership::Leadership,
@@ -102,6 +102,7 @@ pub mod tests {
             components: ComponentState::default(),
             cache: RunCache::default(),
             admissions: Admissions::default(),
+            occupancy: Occupancy::default(),
             tasks: EffectTasks::default(),
             metrics: metrics.runs.clone(),
         };

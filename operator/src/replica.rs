@@ -20,7 +20,7 @@ use kube::{Api, Client, Config, api::ListParams};
 use p861_crds::{Backup, District, Drill, Restore};
 use p861_egress::Egress;
 use p861_runs::{
-    Admissions, ComponentState, EffectTasks, Hub, JournalKeys, MoverSettings, RunCache, RunContext,
+    Admissions, ComponentState, EffectTasks, Hub, JournalKeys, MoverSettings, Occupancy, RunCache, RunContext,
     effects::{Warnings, Watched},
     error,
     folders::FolderRoot,
@@ -201,6 +201,7 @@ impl Replica {
             components: ComponentState::default(),
             cache: RunCache::default(),
             admissions: Admissions::default(),
+            occupancy: Occupancy::default(),
             tasks: EffectTasks::default(),
             metrics: self.metrics.runs.clone(),
         };

@@ -24,7 +24,10 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_core::protection::restore::second_writer;
+use p861_core::{
+    protection::restore::{goes_elsewhere, second_writer, targets},
+    runs::{Action, Occupants, Occupied, Scope},
+};
 use p861_crds::{
     Application, Backup, ConditionType, ObjectReference, Restore, RestoreSpec,
     common::RunPhase,
@@ -149,28 +152,59 @@ async fn run(context: &Context<'_>, what: &RestoreRun) -> Result<ExitStatus> {
     started(context, &created, &text::restore_announced(name)).await
 }
 
-/// Refuses a site that isn't the district's, and says beforehand if the application would run twice.
+/// Refuses a site that isn't the district's and a namespace of another application, and says beforehand if the application would run twice.
 async fn check_target(context: &Context<'_>, backup: &Backup, spec: &RestoreSpec) -> Result<()> {
     let hub = &context.hub;
-    let Some(site) = &spec.target.site_ref else { return Ok(()) };
-    known::site(hub, &site.name).await?;
+    if let Some(site) = &spec.target.site_ref {
+        known::site(hub, &site.name).await?;
+    }
     let name = &backup.spec.application_ref.name;
-    let Some(application) = hub.find::<Application>(Some(&hub.namespace), name).await?.map(|read| read.object) else { return Ok(()) };
+    let applications = match hub.list_here::<Application>("").await {
+        Ok(listing) => listing.items,
+        // Who may not read them is told by the operator.
+        Err(failure) if failure.exit == ExitStatus::Refused => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    let Some(application) = applications.iter().find(|application| application.name_any() == *name) else { return Ok(()) };
     let active = application.status.as_ref().and_then(|status| status.active_site.as_deref());
+    let site = spec.target.site_ref.as_ref().map(|site| site.name.as_str()).or(active);
+    if let Some(occupied) = site.and_then(|site| occupied(application, &applications, spec, site)) {
+        return Err(Failure::refused(text::told(&occupied.to_string())));
+    }
     if let Some((site, active)) = active.and_then(|active| Some((second_writer(&application.spec, spec, active)?, active))) {
         context.printer.warn(&text::second_writer(name, site, active));
     }
     Ok(())
 }
 
+/// Whether a namespace of the site that the restore would fill is another application's, as the operator judges it.
+fn occupied(application: &Application, all: &[Application], spec: &RestoreSpec, site: &str) -> Option<Occupied> {
+    let mut occupants = Occupants::default();
+    all.iter().for_each(|other| occupants.add(other));
+    let scope = Scope::of_city(&application.namespace().unwrap_or_default(), [site]).with_application(&application.name_any());
+    let namespaces = targets(&application.spec, spec).into_values().collect();
+    let fills = Action::MakeNamespaces { site: site.into(), namespaces, district: String::new(), preview: true };
+    occupants.refuse(&scope, &fills).err()
+}
+
 /// Describes the restore before asking for confirmation.
 fn announcement(backup: &Backup, application: &Application, spec: &RestoreSpec, hub: &Hub, language: Language) -> Vec<Line> {
     let (name, status) = (backup.name_any(), backup.status.clone().unwrap_or_default());
     let active = application.status.as_ref().and_then(|status| status.active_site.clone());
-    let site = spec.target.site_ref.as_ref().map(|site| site.name.clone()).or(active).unwrap_or_else(|| "?".to_owned());
-    let into = application.spec.namespaces.iter().map(|namespace| match spec.target.namespace_mappings.iter().find(|mapping| mapping.from == *namespace) {
-        Some(mapping) => format!("{namespace} → {}", mapping.to),
-        None => namespace.clone(),
+    let (owner, own) = (application.name_any(), &application.spec.namespaces);
+    let asked = spec.target.site_ref.as_ref().map(|site| site.name.clone());
+    let head = match (&asked, &active) {
+        _ if goes_elsewhere(&application.spec, spec) => text::restore_beside(&name, &owner),
+        (Some(asked), Some(active)) if asked != active => text::restore_away(&name, &owner, asked, active),
+        _ => text::restore_head(&name, &owner),
+    };
+    let site = asked.or(active).unwrap_or_else(|| "?".to_owned());
+    let into = targets(&application.spec, spec).into_iter().map(|(from, to)| {
+        if from == to {
+            return to;
+        }
+        let nobodys = if own.contains(&to) { "" } else { text::NOBODYS_NAMESPACE.pick(language) };
+        format!("{from} → {to}{nobodys}")
     });
     let as_of = status
         .recovery_point_time
@@ -182,7 +216,7 @@ fn announcement(backup: &Backup, application: &Application, spec: &RestoreSpec, 
         .iter()
         .map(|file| if file.paths.is_empty() { file.claim.clone() } else { format!("{}:{}", file.claim, listed(&file.paths, language)) })
         .collect();
-    let mut lines = vec![Line::toned(Tone::Warn, text::restore_head(&name).pick(language))];
+    let mut lines = vec![Line::toned(Tone::Warn, head.pick(language))];
     let facts = Facts::new(language).maybe(text::F_DATA, as_of).with(text::F_SITE, site).with(text::F_NAMESPACES, listed(into, language));
     let resources: Vec<String> = spec.select.resources.iter().map(typed_kind).collect();
     let facts = if !resources.is_empty() {

@@ -171,9 +171,28 @@ pub fn to_do_it(command: &str) -> Bilingual {
     both(format!("To do it: {command}"), format!("执行：{command}"))
 }
 
-/// The head of what is asked before a restore.
-pub fn restore_head(backup: &str) -> Bilingual {
-    both(format!("RESTORE of {backup}: it changes the running applications"), format!("恢复 {backup}：将改变正在运行的应用"))
+/// The head of what is asked before a restore in the place of what runs.
+pub fn restore_head(backup: &str, application: &str) -> Bilingual {
+    both(
+        format!("RESTORE of {backup}: it stops the running application {application} and overwrites it"),
+        format!("恢复 {backup}：将停止并覆盖正在运行的应用 {application}"),
+    )
+}
+
+/// The same, of one into other namespaces.
+pub fn restore_beside(backup: &str, application: &str) -> Bilingual {
+    both(
+        format!("RESTORE of {backup}: it writes beside application {application}, which it doesn't touch"),
+        format!("恢复 {backup}：写入其他命名空间，不改变应用 {application}"),
+    )
+}
+
+/// The same, of one on a site where the application doesn't run.
+pub fn restore_away(backup: &str, application: &str, site: &str, active: &str) -> Bilingual {
+    both(
+        format!("RESTORE of {backup} on {site}: application {application} runs on {active}, where it is not touched"),
+        format!("在 {site} 恢复 {backup}：应用 {application} 在 {active} 运行，不受影响"),
+    )
 }
 
 /// What becomes of objects that are there and different.

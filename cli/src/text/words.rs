@@ -54,6 +54,7 @@ words! {
     MODE: "MODE", "方式";
     NAME: "NAME", "名称";
     NAMESPACE: "NAMESPACE", "命名空间";
+    NOBODYS_NAMESPACE: " (no application's; made if it isn't there)", "（不属于任何应用；不存在时新建）";
     OFF_SITE: "OFF SITE", "异地";
     PERCENT: "PERCENT", "进度";
     PHASE: "PHASE", "阶段";

@@ -11,6 +11,7 @@ use crate::{
     leadership::Leadership,
     metrics::RunMetrics,
     movers::child::Children,
+    occupancy::Occupancy,
     repository::StoreCache,
     sites::Sites,
     tasks::EffectTasks,
@@ -73,6 +74,8 @@ pub struct RunContext {
     pub cache: RunCache,
     /// Admission of new runs beside the running ones.
     pub admissions: Admissions,
+    /// Which namespaces of sites are applications'.
+    pub occupancy: Occupancy,
     /// Effects under way.
     pub tasks: EffectTasks,
     /// Metrics.

@@ -23,8 +23,8 @@ use jiff::{SignedDuration, Timestamp};
 use kube::{Api, Resource, ResourceExt as _, runtime::events::EventType};
 use p861_core::{
     conditions::{self, ConditionUpdate},
-    engine::Event,
-    runs::{BackupFinding, RunClass},
+    engine::{Event, Plan},
+    runs::{Action, BackupFinding, RunClass},
     told::Noun,
 };
 use p861_crds::{
@@ -189,21 +189,22 @@ pub async fn carry_on<K: RunKind>(
             _ => context.admissions.take_up(request),
         }
     }
+    let mut unheld = None;
     let stored = match stored {
-        Stored::Nothing => match K::compile(object, &facts) {
-            Ok(plan) => {
-                if let Err((step, beyond)) = run.scope.permits_plan(&plan) {
-                    return refused(Error::invalid(beyond.reason(), format!("step {step}: {beyond}")));
+        Stored::Nothing => {
+            let admitted = context.admissions.until_held(&run.uid);
+            match compiled::<K>(context, object, &facts, &run, now).await {
+                Ok(plan) => {
+                    record = None;
+                    unheld = Some(admitted);
+                    Stored::New(Box::new(plan))
                 }
-                record = None;
-                Stored::New(Box::new(plan))
+                Err(error) => return refused(error),
             }
-            Err(error) => return refused(error),
-        },
+        }
         stored => stored,
     };
     let is_new = matches!(stored, Stored::New(_));
-    let unheld = is_new.then(|| context.admissions.until_held(&run.uid));
     let passed = async {
         // The finalizer is set before the first record: the run must clean up before its object is gone.
         finalizer::hold(&context.hub, object, !ended_before).await?;
@@ -245,6 +246,18 @@ pub async fn carry_on<K: RunKind>(
         publish_results(&context.hub, object, published.await, pass.summary.completion, now).await?;
     }
     Ok(Carried::On { status: Box::new(status), pass: Box::new(pass), run: Box::new(run) })
+}
+
+/// The plan of a run that begins, if the run may do all of it.
+async fn compiled<K: RunKind>(context: &RunContext, object: &K::Object, facts: &K::Facts, run: &RunIdentity, now: Timestamp) -> Result<Plan<Action>> {
+    let plan = K::compile(object, facts)?;
+    if let Err((step, beyond)) = run.scope.permits_plan(&plan) {
+        return Err(Error::invalid(beyond.reason(), format!("step {step}: {beyond}")));
+    }
+    for step in plan.steps() {
+        context.occupancy.refuse(&context.hub, &run.scope, &step.action, now).await?;
+    }
+    Ok(plan)
 }
 
 /// A run that can be carried on.

@@ -9,7 +9,8 @@ use p861_core::{
 };
 use p861_crds::{District, Reason, common::RunPhase};
 use p861_runs::{
-    Admissions, ComponentState, EffectTasks, Hub, JournalKeys, JournalStore, MoverSettings, RunCache, RunContext, RunIdentity, RunMetrics, Sealing, Stored,
+    Admissions, ComponentState, EffectTasks, Hub, JournalKeys, JournalStore, MoverSettings, Occupancy, RunCache, RunContext, RunIdentity, RunMetrics, Sealing,
+    Stored,
     effects::{Warnings, Watched},
     leadership::Leadership,
     load,
@@ -61,6 +62,7 @@ pub fn context_over(client: Client) -> RunContext {
         components: ComponentState::default(),
         cache: RunCache::default(),
         admissions: Admissions::default(),
+        occupancy: Occupancy::default(),
         tasks: EffectTasks::default(),
         metrics: RunMetrics::new(&prometheus::Registry::new()).unwrap(),
     }

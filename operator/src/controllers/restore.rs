@@ -2,11 +2,9 @@
 
 pub(super) mod listing;
 
-use super::{
-    active_site, all, allotted_site, backup::claim_states, district_of, named, platform_of, points, refuse_taken_namespaces, run::scope_of, takes_objects,
-};
+use super::{active_site, all, allotted_site, backup::claim_states, district_of, named, platform_of, points, run::scope_of, takes_objects};
 use crate::context::Context;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use p861_core::{
     engine::{Evidence, ListedChange, Plan, StoredObject},
@@ -126,12 +124,14 @@ impl RunKind for RestoreRun {
     const CLASS: RunClass = RunClass::Restore;
 
     async fn locate(&self, object: &Restore, begun: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
-        let repository = match begun {
-            Some(begun) => begun.repository.clone(),
-            None => source(&self.context, object).await?.point.repository,
+        let (repository, application) = if let Some(begun) = begun {
+            (begun.repository.clone(), remembered::<Remembered>(begun)?.application)
+        } else {
+            let Source { point, application, .. } = source(&self.context, object).await?;
+            (point.repository, application.name_any())
         };
         let journal = journal_on_hub(&self.context.hub, object, Self::CLASS, &Self::run_uid(object))?;
-        let scope = scope_of(&self.context, &object.namespace().unwrap_or_default(), &repository, begun).await?;
+        let scope = scope_of(&self.context, &object.namespace().unwrap_or_default(), &repository, begun).await?.with_application(&application);
         Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
     }
 
@@ -148,6 +148,7 @@ impl RunKind for RestoreRun {
         let name = application.name_any();
         let target = target(&self.context, object, (&point, is_partial), application).await?;
         let writes: Vec<String> = restore::namespaces(&restore_facts(object, &point, &target)).into_values().collect();
+        self.refuse_occupied(object, place, &target, &writes).await?;
         let in_place = target.is_active_site && writes.iter().any(|namespace| target.application.namespaces.contains(namespace));
         let is_whole = object.spec.select == RestoreSelection::default();
         let reads_damaged_anew = was_damaged && is_whole;
@@ -217,6 +218,17 @@ impl RunKind for RestoreRun {
 
     async fn finish(&self, object: &Restore, facts: &Facts, _: &mut RestoreStatus, pass: &Pass) -> Result<()> {
         store_lists(&self.context, object, &facts.point.repository, pass).await
+    }
+}
+
+impl RestoreRun {
+    /// Refuses a restore that would fill namespaces of another application, before it waits for others, or goes before them. It is asked again when its plan is begun, and
+    /// before each effect.
+    async fn refuse_occupied(&self, object: &Restore, place: &RunPlace, target: &Target, writes: &[String]) -> Result<()> {
+        let preview = object.spec.mode == RestoreMode::Preview;
+        let fills = Action::MakeNamespaces { site: (*target.site).clone(), namespaces: writes.to_vec(), district: target.district.clone(), preview };
+        // Who waits for others asks each second.
+        self.context.runs.occupancy.refuse(&self.context.hub, &place.scope, &fills, Timestamp::UNIX_EPOCH).await
     }
 }
 
@@ -306,7 +318,7 @@ async fn target(context: &Context, object: &Restore, (point, is_partial): (&Reco
     // Before it is asked where they lead: a mapping that doesn't count leads nowhere.
     restore::refuse_mappings(&application.name_any(), &application.spec, &object.spec.target.namespace_mappings)
         .map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
-    let (namespace, declared) = (object.namespace().unwrap_or_default(), application.clone());
+    let namespace = object.namespace().unwrap_or_default();
     let district = district_of(&context.hub.client, &namespace).await?;
     let (site, is_active_site) = match &object.spec.target.site_ref {
         Some(site) => {
@@ -324,10 +336,6 @@ async fn target(context: &Context, object: &Restore, (point, is_partial): (&Reco
     let mut target =
         Target { name, application: application.spec, district: district.name_any(), site, is_active_site, parts, is_partial, present, deadline, platform };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
-    let in_place = targets.values().any(|written| target.application.namespaces.contains(written));
-    if in_place && object.spec.mode != RestoreMode::Preview {
-        refuse_taken_namespaces(context, &declared).await?;
-    }
     if let Some(foreign) = targets.values().find(|target| !takes_objects(&district, target)) {
         return Err(Error::invalid(
             Reason::NamespaceNotAllotted,

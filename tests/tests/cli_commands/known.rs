@@ -77,6 +77,25 @@ async fn fault_h14_how_long_a_copy_is_kept_is_said_and_has_an_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_i1_a_restore_into_the_namespace_of_another_application_is_not_created() {
+    let hub = Hub::of("neighbours").await;
+    for name in ["approval", "portal"] {
+        hub.application(name, 12, proven()).await;
+    }
+    hub.backup("approval-1", "approval", 5, "Probed").await;
+    let to = |target: &str| format!("neighbours-approval={target}");
+    for (target, code) in [("neighbours-portal", 3), ("neighbours-look", 0), ("neighbours-approval", 0)] {
+        for typed in [&["restore", "preview", "approval-1"][..], &["restore", "run", "approval-1", "--yes", "--backup", "approval-1"]] {
+            let said = hub.p861(&[typed, &["--map", &to(target), "--no-wait"]].concat());
+            assert_eq!(said.code, code, "{target}: {said:?}");
+            let words = "belongs to application portal: a restore there would stop it and overwrite its data";
+            assert_eq!(said.err.contains(words), code == 3, "{target}: {said:?}");
+        }
+    }
+    assert_eq!(hub.names("Restore").await.len(), 4, "of the other application none was created");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fault_h12_a_restore_that_makes_a_second_writer_says_so_before() {
     let hub = Hub::of("twice").await;
     hub.application("approval", 12, proven()).await;

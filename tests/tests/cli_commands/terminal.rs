@@ -47,6 +47,18 @@ async fn a_restore_asks_for_the_backups_name_in_full() {
         );
     }
     assert_eq!(hub.names("Restore").await, Vec::<String>::new(), "nothing was done");
+    for (more, head) in [
+        (&[][..], "it stops the running application approval and overwrites it"),
+        (&["--map", "typed-approval=typed-look"], "it writes beside application approval, which it doesn't touch"),
+        (&["--site", "laoshan-dr"], "application approval runs on xinxi-dasha, where it is not touched"),
+    ] {
+        let mut asks = hub.at_terminal_of(200, &[&["restore", "run", "approval-1"], more].concat());
+        asks.until("anything else to stop: ");
+        asks.press("no\n");
+        let said = asks.end();
+        assert!(said.out.contains(head), "fault_i1: what it touches is said as it is: {said:?}");
+        assert_eq!(said.out.contains("typed-look (no application's; made if it isn't there)"), head.contains("beside"), "{said:?}");
+    }
     let mut asks = hub.at_terminal(&["restore", "run", "approval-1", "--no-wait"]);
     asks.until("anything else to stop: ");
     asks.press("approval-1\n");

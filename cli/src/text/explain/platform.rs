@@ -92,8 +92,8 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         .run(&["kubectl get districts -o yaml"]),
         Reason::NamespaceTaken => act(
             "该命名空间已属于另一个应用或所有者。",
-            "A namespace is in one application. Correct spec.namespaces; for a restore or a drill, wait until the run that owns the namespace has ended, or use another.",
-            "一个命名空间只属于一个应用。请更正 spec.namespaces；若是恢复或演练，请等待占用它的任务结束，或改用其他命名空间。",
+            "A namespace is in one application. Correct spec.namespaces. A restore or a drill writes into no namespace of another application: use one that no Application names, or wait until the run that owns it has ended.",
+            "一个命名空间只属于一个应用。请更正 spec.namespaces。恢复和演练不会写入其他应用的命名空间：请改用没有 Application 指明的命名空间，或等待占用它的任务结束。",
         )
         .run(&["p861 app list", "p861 drill list"]),
         Reason::NoChecks => act(

@@ -49,10 +49,11 @@ pub struct RestoreFacts<'a> {
 
 /// Namespace in the backup → namespace written to.
 pub fn namespaces(facts: &RestoreFacts<'_>) -> BTreeMap<String, String> {
-    mapped(facts.subject.spec, facts.spec)
+    targets(facts.subject.spec, facts.spec)
 }
 
-fn mapped(application: &ApplicationSpec, restore: &RestoreSpec) -> BTreeMap<String, String> {
+/// The same, of what an Application and a Restore declare.
+pub fn targets(application: &ApplicationSpec, restore: &RestoreSpec) -> BTreeMap<String, String> {
     let mappings = &restore.target.namespace_mappings;
     let target =
         |namespace: &String| mappings.iter().find(|mapping| mapping.from == *namespace).map_or_else(|| namespace.clone(), |mapping| mapping.to.clone());
@@ -61,7 +62,7 @@ fn mapped(application: &ApplicationSpec, restore: &RestoreSpec) -> BTreeMap<Stri
 
 /// Whether a restore writes into none of the application's own namespaces, on whatever site: what it writes can be looked at, and thrown away.
 pub fn goes_elsewhere(application: &ApplicationSpec, restore: &RestoreSpec) -> bool {
-    mapped(application, restore).values().all(|target| !application.namespaces.contains(target))
+    targets(application, restore).values().all(|target| !application.namespaces.contains(target))
 }
 
 /// The site on which a restore would let the application run beside the running one, under the same names, so that two write; none if it doesn't. `active` is where

@@ -25,6 +25,6 @@ pub use class::{RunClass, UnknownClass};
 pub(crate) use conclusion::unreadable;
 pub use conclusion::{BackupFinding, Conclusion, RunOutcome};
 pub use error::CompileError;
-pub use scope::{Allotment, AllottedSite, HubObject, OutOfScope, Permitted, Scope, SiteNotAllotted, Touched};
+pub use scope::{Allotment, AllottedSite, HubObject, Occupants, Occupied, OutOfScope, Permitted, Scope, SiteNotAllotted, Touched};
 pub use step_key::{Part, StepKey, StepKeyError};
 pub use task::{ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, SealFacts};

@@ -22,6 +22,7 @@
 //! assert_eq!(scope.permits(&remove("kube-system")).unwrap_err().reason(), "NamespaceNotAllotted");
 //! ```
 
+mod occupants;
 mod permit;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ mod touches;
 #[cfg(test)]
 mod two_districts;
 
+pub use occupants::{Occupants, Occupied};
 pub use permit::{AllottedSite, Permitted, SiteNotAllotted};
 pub use touches::{HubObject, Touched};
 
@@ -119,6 +121,9 @@ pub struct Scope {
     /// Nodes that its work is on, each with its site.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     nodes: BTreeSet<(SiteName, String)>,
+    /// Its applications, whose namespaces it may fill. See [`Occupants`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    applications: BTreeSet<String>,
 }
 
 impl Scope {
@@ -131,6 +136,7 @@ impl Scope {
             namespaces: Namespaces::Allotted(allotment),
             repositories: BTreeSet::new(),
             nodes: BTreeSet::new(),
+            applications: BTreeSet::new(),
         }
     }
 
@@ -143,7 +149,14 @@ impl Scope {
     /// The scope of a run of the city, which isn't any district's: every namespace of the sites that it is given.
     pub fn of_city<S: Into<SiteName>>(hub_namespace: &str, sites: impl IntoIterator<Item = S>) -> Self {
         let sites = sites.into_iter().map(Into::into).collect();
-        Self { hub_namespace: hub_namespace.to_owned(), sites, namespaces: Namespaces::All, repositories: BTreeSet::new(), nodes: BTreeSet::new() }
+        Self {
+            hub_namespace: hub_namespace.to_owned(),
+            sites,
+            namespaces: Namespaces::All,
+            repositories: BTreeSet::new(),
+            nodes: BTreeSet::new(),
+            applications: BTreeSet::new(),
+        }
     }
 
     /// The run may use this BackupRepository of its hub namespace too.
@@ -157,6 +170,13 @@ impl Scope {
     #[must_use]
     pub fn with_node(mut self, site: &SiteName, node: &str) -> Self {
         self.nodes.insert((site.clone(), node.to_owned()));
+        self
+    }
+
+    /// The run restores this Application of its hub namespace: it may fill that one's namespaces.
+    #[must_use]
+    pub fn with_application(mut self, name: &str) -> Self {
+        self.applications.insert(name.to_owned());
         self
     }
 

@@ -138,6 +138,8 @@ pub(super) const PAIRS: super::Pairs = &[
     ("maps {from} twice, to {a} and to {b}: leave one of them", "将 {from} 重复映射到 {a} 和 {b}：请只保留一个"),
     ("maps {a} and {b} both to {to}: give each a namespace of its own", "将 {a} 和 {b} 都映射到 {to}：请为它们分别指定命名空间"),
     ("maps {from} to {to}, where the application's own {own} goes: map {again}, too, or name another", "将 {from} 映射到 {to}，而应用自身的 {own} 也恢复到那里：请同时映射 {again}，或另选一个"),
+    ("namespace {namespace} of site {site} belongs to {whose}: a restore there would stop it and overwrite its data. Choose a namespace that no Application names", "站点 {site} 的命名空间 {namespace} 属于{whose}：恢复到那里会将其停止并覆盖其数据。请选择没有 Application 指明的命名空间"),
+    ("an application of district {name}", "区 {name} 的应用"),
     ("another backup became the newest meanwhile: it is looked for again", "期间有了更新的备份：将重新查找"),
     ("is not in it; inventory.json in snapshot {snapshot} says why, and what else is missing", "不在其中；原因及其他缺失见快照 {snapshot} 的 inventory.json"),
     ("give exactly one of source.backupRef, source.applicationRef and source.snapshot", "source.backupRef、source.applicationRef 和 source.snapshot 必须且只能填写一项"),

@@ -104,10 +104,15 @@ pub trait Effects: Clone + Send + Sync + 'static {
 impl Effects for RunContext {
     /// The one gate: whoever compiled or stored the plan, an action of it touches what is its run's, or nothing happens.
     async fn perform(&self, step: &StepContext, action: &Action) -> EffectOutcome {
-        match step.run.scope.permits(action) {
-            Ok(permitted) => perform(self, step, permitted).await.unwrap_or_else(|error| failed(&error)),
-            Err(refused) => EffectOutcome::Failed(Failure::permanent(refused.reason(), refused.to_string()), None),
+        let permitted = match step.run.scope.permits(action) {
+            Ok(permitted) => permitted,
+            Err(refused) => return EffectOutcome::Failed(Failure::permanent(refused.reason(), refused.to_string()), None),
+        };
+        // An Application may have been declared since the run began, or since the last pass.
+        if let Err(error) = self.occupancy.refuse(&self.hub, &step.run.scope, action, step.started).await {
+            return given_up(self, step, permitted, &error).await;
         }
+        perform(self, step, permitted).await.unwrap_or_else(|error| failed(&error))
     }
 
     async fn cancel(&self, step: &StepContext, action: &Action) -> EffectOutcome {
@@ -184,6 +189,18 @@ async fn cancel(context: &RunContext, step_context: &StepContext, permitted: Per
     };
     // Retried: reporting Stopped too early would let an undo run beside the effect.
     result.unwrap_or_else(|error| EffectOutcome::running(format!("being stopped: {error}")))
+}
+
+/// The outcome of an effect that may go no further: what an earlier pass has begun of it is stopped first.
+async fn given_up(context: &RunContext, step_context: &StepContext, permitted: Permitted<'_>, error: &Error) -> EffectOutcome {
+    let outcome = failed(error);
+    if error.category() != Category::Invalid {
+        return outcome;
+    }
+    match cancel(context, step_context, permitted).await {
+        EffectOutcome::Running(progress) => EffectOutcome::Running(progress),
+        _ => outcome,
+    }
 }
 
 /// An error as a step's outcome. What was not asked of a server has not failed there.

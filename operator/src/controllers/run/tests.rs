@@ -1,5 +1,6 @@
 //! Runs that lose what they were begun from: whatever is deleted meanwhile, they end and have cleaned up.
 
+mod occupied;
 mod shown;
 mod tampered;
 mod unready;
