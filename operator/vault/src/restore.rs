@@ -1,5 +1,6 @@
 //! Restoring a folder.
 
+mod ahead;
 mod compare;
 mod place;
 
@@ -7,14 +8,15 @@ pub use compare::FolderComparison;
 
 use crate::{
     OnProgress, Progress, Repository, VaultError,
-    metadata::{Standing, difference, restore_root, same_kind},
+    metadata::{Standing, difference, plain_difference, restore_root, same_kind},
     repository::Indexed,
     source::watched,
 };
+use ahead::mark_of;
 use compare::Level;
 use place::{Place, Sweep, below, opened, refused, set_modified};
-use rustic_core::{LocalDestination, LsOptions, RestoreOptions, repofile::Node};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, unlinkat};
+use rustic_core::{LocalDestination, LsOptions, RestoreOptions, RusticResult, repofile::Node};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, unlinkat};
 use std::{
     collections::HashSet,
     io,
@@ -93,18 +95,25 @@ impl Repository {
     /// full.
     ///
     /// # Errors
-    /// If there is no such snapshot or part, if it can't be read, if the volume can't be written, or if something is in the way.
+    /// If there is no such snapshot or part, if it can't be read, if the volume can't be written, or if something is in the way: that is found before anything
+    /// is changed.
     pub fn restore_folder(&self, request: &FolderRestore<'_>, on_progress: OnProgress<'_>) -> Result<RestoreResult, VaultError> {
+        self.restore_folder_from(request, &|| {}, on_progress)
+    }
+
+    /// The same. `begins` is called before the first change of the volume: whatever fails before it has changed nothing.
+    ///
+    /// # Errors
+    /// As [`Self::restore_folder`].
+    pub fn restore_folder_from(&self, request: &FolderRestore<'_>, begins: &dyn Fn(), on_progress: OnProgress<'_>) -> Result<RestoreResult, VaultError> {
         let repository = self.indexed()?;
         let chosen = self.chosen(&repository, request)?;
         std::fs::create_dir_all(request.volume).map_err(|error| refused(request.volume, &error))?;
         let mut place = Place::open(request.volume).map_err(|error| refused(request.volume, &error))?;
+        self.look_ahead(&repository, &chosen, &mut place, request.existing)?;
+        begins();
         let marker = match request.existing {
-            Existing::Untouched { run } => {
-                let marker = format!(".p861-restoring-{run}");
-                self.refuse_existing(&repository, &chosen, &mut place, &marker)?;
-                Some(marker)
-            }
+            Existing::Untouched { run } => Some(put_mark(&mut place, run)?),
             Existing::Exact | Existing::Keep => None,
         };
         let mut total = RestoreResult::default();
@@ -118,7 +127,7 @@ impl Repository {
         if let Some(marker) = marker
             && let Some(root) = place.folder(Path::new(""))?
         {
-            unlinkat(&root, marker.as_str(), AtFlags::empty()).map_err(|error| refused(&place.full(Path::new(&marker)), &error.into()))?;
+            unlinkat(&root, marker.as_str(), AtFlags::empty()).map_err(|error| Place::refused(Path::new(&marker), &error.into()))?;
         }
         Ok(total)
     }
@@ -143,30 +152,6 @@ impl Repository {
         Ok(listed.map(|entry| self.engine("list files", entry)))
     }
 
-    /// Refuses to go on if something stands where a file is to come, unless the same run has begun to write: then the marker is there.
-    fn refuse_existing(&self, repository: &Indexed, chosen: &[Chosen], place: &mut Place, marker: &str) -> Result<(), VaultError> {
-        let root = place.folder(Path::new(""))?.ok_or_else(|| place.moved(Path::new("")))?;
-        let at = place.full(Path::new(marker));
-        if Standing::at(&root, marker.as_ref()).map_err(|error| refused(&at, &error))?.is_some() {
-            return Ok(());
-        }
-        for chosen in chosen {
-            for entry in self.entries(repository, &chosen.node)?.chain([Ok((PathBuf::new(), chosen.node.clone()))]) {
-                let (path, node) = entry?;
-                let path = chosen.at(&path);
-                let Some((folder, name)) = place.parent(&path)? else { continue };
-                let Some(there) = Standing::at(&folder, name).map_err(|error| refused(&place.full(&path), &error))? else { continue };
-                if !(node.is_dir() && there.kind == FileType::Directory) {
-                    let what = "it is there already, and files that are put under a path replace nothing: choose another path, or move it away";
-                    return Err(VaultError::Destination { path: place.full(&path).display().to_string(), what: what.into(), full: false });
-                }
-            }
-        }
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        openat(&root, marker, flags, Mode::from(0o600)).map_err(|error| refused(&at, &error.into()))?;
-        Ok(())
-    }
-
     fn restore_chosen(
         &self,
         repository: &Indexed,
@@ -186,12 +171,11 @@ impl Repository {
         let fresh = !exact || place.is_empty(relative)?;
         let mut sweep = Sweep::default();
         let RestoreResult { files, bytes, .. } = clear_the_way(entries()?, chosen, place, exact.then_some(&mut sweep))?;
-        let full = place.full(relative);
         let coming = Progress { items_done: 0, items_total: Some(files), bytes_done: 0, bytes_total: Some(bytes) };
-        match self.write(repository, node, &full, coming, on_progress) {
+        match self.write(repository, chosen, place, coming, on_progress) {
             Err(VaultError::Destination { full: true, .. }) if !fresh => {
                 sweep_extra(entries()?, chosen, place, &mut sweep)?;
-                self.write(repository, node, &full, coming, on_progress)?;
+                self.write(repository, chosen, place, coming, on_progress)?;
             }
             written => written?,
         }
@@ -199,8 +183,8 @@ impl Repository {
             sweep_extra(entries()?, chosen, place, &mut sweep)?;
         }
         if node.is_dir() {
-            let folder = place.folder(relative)?.ok_or_else(|| place.moved(relative))?;
-            restore_root(&opened(&folder, ".".as_ref()), node).map_err(|error| refused(&full, &error))?;
+            let folder = place.folder(relative)?.ok_or_else(|| Place::moved(relative))?;
+            restore_root(&opened(&folder, ".".as_ref()), node).map_err(|error| Place::refused(relative, &error))?;
         }
         Self::require_same(entries()?, chosen, place)?;
         on_progress(Progress { items_done: files, bytes_done: bytes, ..coming });
@@ -215,18 +199,31 @@ impl Repository {
             let there = match place.parent(&path)? {
                 Some((folder, name)) => difference(&opened(&folder, name), &node),
                 None if path.as_os_str().is_empty() => place.folder(&path)?.and_then(|root| difference(&opened(&root, ".".as_ref()), &node)),
-                None => return Err(place.moved(path.parent().unwrap_or(&path))),
+                None => return Err(Place::moved(path.parent().unwrap_or(&path))),
             };
             if let Some(what) = there {
                 let what = format!("{what}: does the volume allow it, and may we set it?");
-                return Err(VaultError::Destination { path: place.full(&path).display().to_string(), what, full: false });
+                return Err(VaultError::Destination { path: Place::shown(&path), what, full: false });
             }
         }
         Ok(())
     }
 
-    /// Writes what is not there yet, and reads it back.
-    fn write(&self, repository: &Indexed, node: &Node, place: &Path, coming: Progress, on_progress: OnProgress<'_>) -> Result<(), VaultError> {
+    /// Writes what is not there yet, and reads it back. What the volume refuses is named.
+    fn write(&self, repository: &Indexed, chosen: &Chosen, place: &mut Place, coming: Progress, on_progress: OnProgress<'_>) -> Result<(), VaultError> {
+        let full = place.full(&chosen.relative);
+        match self.write_to(repository, &chosen.node, &full, coming, on_progress) {
+            // The engine says what was refused, and not where.
+            Err(VaultError::Destination { full: false, what, .. }) => {
+                let file = self.unwritable(repository, chosen, place)?.unwrap_or_else(|| chosen.relative.clone());
+                Err(VaultError::Destination { path: Place::shown(&file), what, full: false })
+            }
+            Err(VaultError::Destination { full: true, what, .. }) => Err(VaultError::Destination { path: Place::shown(&chosen.relative), what, full: true }),
+            written => written,
+        }
+    }
+
+    fn write_to(&self, repository: &Indexed, node: &Node, place: &Path, coming: Progress, on_progress: OnProgress<'_>) -> Result<(), VaultError> {
         let text = place.to_str().ok_or_else(|| VaultError::Destination {
             path: place.display().to_string(),
             what: "the destination's own path must be UTF-8".into(),
@@ -245,7 +242,9 @@ impl Repository {
             // What is there already counts as done.
             self.store.restored.fetch_add(plan.matched_size, Ordering::Relaxed);
             // The engine ends a thread that meets an error with a panic.
-            match catch_unwind(AssertUnwindSafe(|| repository.restore(plan, &options, listed.clone(), &destination))) {
+            // It makes links, pipes and devices anew, and only warns of those that are there.
+            let to_make = listed.clone().filter(|entry| !is_same_special(entry, place));
+            match catch_unwind(AssertUnwindSafe(|| repository.restore(plan, &options, to_make, &destination))) {
                 Ok(result) => self.engine("restore files", result)?,
                 Err(panic) => {
                     let entries = self.entries(repository, node)?;
@@ -285,15 +284,36 @@ fn sweep_extra(entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &mu
         if extra.is_empty() {
             return Ok(());
         }
-        let folder = place.folder(&relative)?.ok_or_else(|| place.moved(&relative))?;
+        let folder = place.folder(&relative)?.ok_or_else(|| Place::moved(&relative))?;
         for name in &extra {
             place.sweep(folder.as_fd(), name, &relative.join(name), sweep)?;
         }
         match level.modified {
-            Some(modified) => set_modified(folder.as_fd(), modified).map_err(|error| refused(&place.full(&relative), &error)),
+            Some(modified) => set_modified(folder.as_fd(), modified).map_err(|error| Place::refused(&relative, &error)),
             None => Ok(()),
         }
     })
+}
+
+/// Leaves the mark of a run that may replace nothing: its next attempt goes on with what this one has written.
+fn put_mark(place: &mut Place, run: &str) -> Result<String, VaultError> {
+    let mark = mark_of(run);
+    let root = place.folder(Path::new(""))?.ok_or_else(|| Place::moved(Path::new("")))?;
+    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(&root, mark.as_str(), flags, Mode::from(0o600)).map_err(|error| Place::refused(Path::new(&mark), &error.into()))?;
+    Ok(mark)
+}
+
+/// Whether an entry of the backup is no file and no folder, and is there as it was saved.
+fn is_same_special(entry: &RusticResult<(PathBuf, Node)>, place: &Path) -> bool {
+    let Ok((path, node)) = entry else { return false };
+    if node.is_dir() || node.is_file() {
+        return false;
+    }
+    // A path that ends with a slash would lead through a link.
+    let at = if path.as_os_str().is_empty() { place.to_owned() } else { place.join(path) };
+    let there = Standing::at(CWD, at.as_os_str()).ok().flatten();
+    there.is_some_and(|there| plain_difference(&there, node).is_none())
 }
 
 /// Removes what stands where the backup has something else: the engine would write through it, or leave it as it is. A whole folder only goes if there is a
@@ -308,27 +328,25 @@ fn clear_the_way(entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &
             coming.files += 1;
             coming.bytes += node.meta.size;
         }
-        // The engine makes the second name of a file anew, and a link or a device too; it stops, or only warns, if one is there.
+        // The engine makes the second name of a file anew, and stops if one is there.
         let second_name = node.meta.links > 1 && node.is_file() && !linked.insert((node.meta.device_id, node.meta.inode));
         let Some((folder, name)) = place.parent(&path)? else { continue };
-        let at = place.full(&path);
-        let Some(there) = Standing::at(&folder, name).map_err(|error| refused(&at, &error))? else { continue };
+        let Some(there) = Standing::at(&folder, name).map_err(|error| Place::refused(&path, &error))? else { continue };
         // A file with several names is made anew: they may not be those of the backup.
         let stays = match there.kind {
             FileType::Directory => node.is_dir(),
             FileType::RegularFile => same_kind(&there, &node) && !there.shared && !second_name,
-            _ => false,
+            // What is the same is not touched: whatever fails later, it is still there.
+            _ => plain_difference(&there, &node).is_none(),
         };
         if stays {
             continue;
         }
         match &mut sweep {
-            _ if there.kind != FileType::Directory => unlinkat(&folder, name, AtFlags::empty()).map_err(|error| refused(&at, &error.into()))?,
+            _ if there.kind != FileType::Directory => unlinkat(&folder, name, AtFlags::empty()).map_err(|error| Place::refused(&path, &error.into()))?,
             Some(sweep) => place.sweep(folder.as_fd(), name, &path, sweep)?,
-            None => {
-                let what = format!("a folder is where the backup has a {}: move it away, or restore elsewhere", node.node_type);
-                return Err(VaultError::Destination { path: at.display().to_string(), what, full: false });
-            }
+            // It was not there when that was looked for.
+            None => return Err(Place::moved(&path)),
         }
     }
     Ok(coming)

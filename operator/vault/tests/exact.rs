@@ -10,7 +10,7 @@ use std::{
     fs,
     os::unix::{
         ffi::OsStrExt as _,
-        fs::{PermissionsExt as _, symlink},
+        fs::{MetadataExt as _, PermissionsExt as _, symlink},
         net::UnixListener,
     },
     path::{Path, PathBuf},
@@ -274,6 +274,71 @@ fn under_a_path_nothing_is_replaced_and_an_attempt_that_was_cut_short_goes_on() 
     assert_eq!(fs::read(target.join("back/news/a")).unwrap(), b"old");
     assert_eq!(fs::read(target.join("back/news/other")).unwrap(), b"stays");
     assert!(!target.join(".p861-restoring-two").exists());
+}
+
+#[test]
+fn fault_i2_what_is_in_the_way_is_found_before_anything_is_changed_whatever_stands_there() {
+    let fixture = Fixture::new();
+    let number = std::cell::Cell::new(0);
+    proptest!(cases(), |(backup in things(), garbage in things(), chosen in prop::collection::vec(any::<prop::sample::Index>(), 1..3), prefix in 0_usize..4)| {
+        number.set(number.get() + 1);
+        let case = tempfile::tempdir().unwrap();
+        let (source, target) = (case.path().join("source"), case.path().join("target"));
+        put(&source, &backup, &NAMES);
+        let snapshot = fixture.saved(&format!("run-{}", number.get()), &source);
+        put(&target, &garbage, &NAMES);
+        let there: Vec<String> = describe(&source).into_keys().filter_map(|path| path.to_str().map(|path| format!("/{path}"))).collect();
+        // One that is there and one that isn't.
+        let mut paths: Vec<String> = chosen.iter().map(|index| index.get(&there).clone()).collect();
+        if prefix == 3 {
+            paths.push("/nope".into());
+        }
+        let (prefix, existing) = if prefix == 1 { (Some("/a"), Existing::Untouched { run: "run" }) } else { (None, Existing::Keep) };
+        let request = FolderRestore { paths: &paths, prefix, ..whole(&snapshot, "volumes/x", &target, existing) };
+        let (before, began) = (describe(&target), AtomicBool::new(false));
+        let foreseen = fixture.repository.refuse_in_the_way(&request).map_err(|error| error.to_string());
+        prop_assert_eq!(&describe(&target), &before, "to look changes nothing");
+        let restored = fixture.repository.restore_folder_from(&request, &|| began.store(true, Ordering::Relaxed), &|_| {}).map_err(|error| error.to_string());
+        match foreseen {
+            Ok(()) => prop_assert!(began.load(Ordering::Relaxed), "{:?}", restored),
+            Err(foreseen) => {
+                prop_assert_eq!(restored.err(), Some(foreseen));
+                prop_assert!(!began.load(Ordering::Relaxed), "nothing was begun");
+                prop_assert_eq!(&describe(&target), &before);
+            }
+        }
+    });
+}
+
+#[test]
+fn fault_i7_what_is_the_same_is_not_touched_and_a_file_that_the_volume_refuses_is_named() {
+    let fixture = Fixture::new();
+    let (source, target) = (fixture.path("source"), fixture.path("target"));
+    fs::create_dir_all(source.join("sub")).unwrap();
+    fs::write(source.join("sub/a"), "saved").unwrap();
+    symlink("a", source.join("sub/link")).unwrap();
+    mknodat(CWD, source.join("sub/pipe"), FileType::Fifo, Mode::from(0o600), 0).unwrap();
+    let snapshot = fixture.saved("run", &source);
+    fixture.restore(&snapshot, &target, Existing::Exact).unwrap();
+    let number = |name: &str| fs::symlink_metadata(target.join(name)).unwrap().ino();
+    let (link, pipe) = (number("sub/link"), number("sub/pipe"));
+    fs::write(target.join("sub/a"), "changed since").unwrap();
+    fixture.restore(&snapshot, &target, Existing::Exact).unwrap();
+    assert_eq!((number("sub/link"), number("sub/pipe")), (link, pipe), "they are as they were saved");
+    assert_eq!(describe(&target), describe(&source));
+
+    // One file that can't be written: a mount of its own that only lets it be read.
+    fs::write(target.join("sub/a"), "changed since").unwrap();
+    let file = target.join("sub/a");
+    let flags = rustix::mount::MountFlags::BIND | rustix::mount::MountFlags::RDONLY;
+    if !rustix::process::geteuid().is_root() || rustix::mount::mount_bind(&file, &file).is_err() {
+        return;
+    }
+    let _mounted = Mounted(file.clone());
+    rustix::mount::mount_remount(&file, flags, "").unwrap();
+    let error = fixture.restore(&snapshot, &target, Existing::Exact).unwrap_err().to_string();
+    assert!(error.starts_with("/sub/a: "), "{error}");
+    assert_eq!((number("sub/link"), number("sub/pipe")), (link, pipe), "what was the same is still there");
 }
 
 /// A small file system of its own, as root; unmounted at its end.

@@ -115,7 +115,7 @@ fn compare_files(
         let path = chosen.at(&path);
         let standing = match place.parent(&path)? {
             Some((folder, name)) => {
-                let there = Standing::at(&folder, name).map_err(|error| refused(&place.full(&path), &error))?;
+                let there = Standing::at(&folder, name).map_err(|error| Place::refused(&path, &error))?;
                 if let (Some(sweep), Some(there)) = (&mut sweep, &there)
                     && there.kind == rustix::fs::FileType::Directory
                     && !node.is_dir()

@@ -23,9 +23,14 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOF
 /// The folder that mkfs makes at the root of a file system, for its checker.
 const LOST_AND_FOUND: &str = "lost+found";
 
+/// What was said to something outside of a volume.
 pub(super) fn refused(path: &Path, error: &io::Error) -> VaultError {
+    refused_at(path.display().to_string(), error)
+}
+
+fn refused_at(path: String, error: &io::Error) -> VaultError {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    VaultError::Destination { path: path.display().to_string(), what: error.to_string(), full }
+    VaultError::Destination { path, what: error.to_string(), full }
 }
 
 /// A path below a folder, from a text that may begin with a slash.
@@ -67,9 +72,19 @@ impl Place {
         Ok(Self { path: path.to_owned(), root: Arc::new(root), mount, is_file_system, last: None })
     }
 
-    /// Where a path of the volume is, for messages and for the engine.
+    /// Where a path of the volume is, for the engine.
     pub(super) fn full(&self, relative: &Path) -> PathBuf {
         if relative.as_os_str().is_empty() { self.path.clone() } else { self.path.join(relative) }
+    }
+
+    /// A path of the volume for messages: people know it by what is in it, and not by where we have mounted it.
+    pub(super) fn shown(relative: &Path) -> String {
+        format!("/{}", relative.display())
+    }
+
+    /// What the volume said to something at a path.
+    pub(super) fn refused(relative: &Path, error: &io::Error) -> VaultError {
+        refused_at(Self::shown(relative), error)
     }
 
     /// A folder of the volume; none if there is nothing, or something else, or a link above it.
@@ -79,7 +94,7 @@ impl Place {
         }
         let mut folder = self.root.clone();
         for name in relative {
-            match open(&folder, name).map_err(|error| refused(&self.full(relative), &error))? {
+            match open(&folder, name).map_err(|error| Self::refused(relative, &error))? {
                 Some(next) => folder = Arc::new(next),
                 None => return Ok(None),
             }
@@ -100,26 +115,25 @@ impl Place {
         let mut path = PathBuf::new();
         self.last = None;
         for name in relative {
-            let folder = self.folder(&path)?.ok_or_else(|| self.moved(&path))?;
+            let folder = self.folder(&path)?.ok_or_else(|| Self::moved(&path))?;
             path.push(name);
-            let full = self.full(&path);
-            if open(&folder, name).map_err(|error| refused(&full, &error))?.is_some() {
+            if open(&folder, name).map_err(|error| Self::refused(&path, &error))?.is_some() {
                 continue;
             }
-            if Standing::at(&folder, name).map_err(|error| refused(&full, &error))?.is_some() {
+            if Standing::at(&folder, name).map_err(|error| Self::refused(&path, &error))?.is_some() {
                 if !replaces {
-                    return Err(VaultError::Destination { path: full.display().to_string(), what: "it is no folder".into(), full: false });
+                    return Err(VaultError::Destination { path: Self::shown(&path), what: "it is no folder".into(), full: false });
                 }
-                unlinkat(&folder, name, AtFlags::empty()).map_err(|error| refused(&full, &error.into()))?;
+                unlinkat(&folder, name, AtFlags::empty()).map_err(|error| Self::refused(&path, &error.into()))?;
             }
-            mkdirat(&folder, name, Mode::from(0o755)).map_err(|error| refused(&full, &error.into()))?;
+            mkdirat(&folder, name, Mode::from(0o755)).map_err(|error| Self::refused(&path, &error.into()))?;
         }
         Ok(())
     }
 
-    pub(super) fn moved(&self, relative: &Path) -> VaultError {
+    pub(super) fn moved(relative: &Path) -> VaultError {
         VaultError::Destination {
-            path: self.full(relative).display().to_string(),
+            path: Self::shown(relative),
             what: "something else took the folder's place meanwhile: stop what writes into the volume".into(),
             full: false,
         }
@@ -128,7 +142,7 @@ impl Place {
     /// Whether nothing is in the folder but what mkfs puts there.
     pub(super) fn is_empty(&mut self, relative: &Path) -> Result<bool, VaultError> {
         let Some(folder) = self.folder(relative)? else { return Ok(true) };
-        let names = names(&folder).map_err(|error| refused(&self.full(relative), &error))?;
+        let names = names(&folder).map_err(|error| Self::refused(relative, &error))?;
         Ok(names.iter().all(|name| self.stays(&relative.join(name))))
     }
 
@@ -143,7 +157,7 @@ impl Place {
             return Ok(Vec::new());
         }
         let Some(folder) = self.folder(relative)? else { return Ok(Vec::new()) };
-        let mut extra = names(&folder).map_err(|error| refused(&self.full(relative), &error))?;
+        let mut extra = names(&folder).map_err(|error| Self::refused(relative, &error))?;
         extra.retain(|name| !known.contains(name) && !self.stays(&relative.join(name)));
         extra.sort();
         Ok(extra)
@@ -151,7 +165,7 @@ impl Place {
 
     /// Removes a name of a folder with all that is under it, or only counts it. `at` is its path, for messages.
     pub(super) fn sweep(&self, folder: BorrowedFd<'_>, name: &OsStr, at: &Path, sweep: &mut Sweep) -> Result<(), VaultError> {
-        self.sweep_tree(folder, name, at, sweep).map_err(|error| refused(&self.full(at), &error))
+        self.sweep_tree(folder, name, at, sweep).map_err(|error| Self::refused(at, &error))
     }
 
     /// Goes down without recursion: whoever fills a volume decides how deep its folders are.
