@@ -37,6 +37,8 @@ pub(crate) struct ClaimedRun {
     pub(crate) head: Option<ChainHead>,
     pub(crate) token: u64,
     pub(crate) progress: BTreeMap<StepId, StepProgress>,
+    /// What each step said last before it was told to stop.
+    pub(crate) said: BTreeMap<StepId, String>,
 }
 
 /// Runs that this process has claimed, by UID.

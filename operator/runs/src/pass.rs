@@ -13,8 +13,8 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use p861_core::{
     engine::{
-        Command, CurrentStep, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, WaitsFor, sealed::ChainHead,
-        settle, summary,
+        CancelCause, Command, CurrentStep, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, WaitsFor,
+        sealed::ChainHead, settle, summary,
     },
     runs::{Action, RunOutcome},
 };
@@ -89,6 +89,8 @@ impl Pass {
 
 /// Bounds a pass if the engine never settles; the rest waits for the next pass.
 const MAX_ROUNDS: usize = 64;
+/// What is said of an effect that has said nothing yet.
+const UNDER_WAY: &str = "under way";
 /// How long a pass waits for an effect before it leaves it to a later pass.
 const EFFECT_WAIT: Duration = Duration::from_millis(250);
 
@@ -173,7 +175,7 @@ async fn claim<E: Effects>(executor: &Executor<E>, store: &JournalStore, stored:
         executor.leadership.ensure()?;
         store.pin(&plan, head.as_ref()).await?;
     }
-    Ok(ClaimedRun { plan, journal, head, token, progress: BTreeMap::new() })
+    Ok(ClaimedRun { plan, journal, head, token, progress: BTreeMap::new(), said: BTreeMap::new() })
 }
 
 async fn append<E: Effects>(
@@ -246,6 +248,9 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
         executor.leadership.ensure()?;
         let effects = join_all(due.commands.iter().map(|command| perform(executor, run, claimed, command, &slow))).await;
         let (entries, progress): (Vec<_>, Vec<_>) = effects.into_iter().unzip();
+        let waits = due.commands.iter().zip(&progress).filter(|(command, _)| !matches!(command, Command::Cancel { .. }));
+        let said = waits.filter_map(|(_, progress)| progress.as_ref()).filter_map(|(step, progress)| Some((step.clone(), progress.message.clone()?)));
+        claimed.said.extend(said.filter(|(_, message)| message != UNDER_WAY));
         outcomes.extend(entries.into_iter().flatten());
         claimed.progress = progress.into_iter().flatten().collect();
         slow.extend(claimed.progress.keys().cloned());
@@ -320,7 +325,7 @@ async fn perform<E: Effects>(
     let effect = match polled {
         Polled::Ended(outcome) => *outcome,
         // It keeps its last progress.
-        Polled::UnderWay => EffectOutcome::Running(claimed.progress.get(step).cloned().unwrap_or_else(|| StepProgress::message("under way"))),
+        Polled::UnderWay => EffectOutcome::Running(claimed.progress.get(step).cloned().unwrap_or_else(|| StepProgress::message(UNDER_WAY))),
         Polled::Queued => EffectOutcome::running(format!("waits: {MAX_EFFECTS_PER_DISTRICT} other effects of this district are under way")),
     };
     let failed = |failure: Failure, evidence: Option<Evidence>| match direction {
@@ -336,7 +341,10 @@ async fn perform<E: Effects>(
             (Some(entry), None)
         }
         EffectOutcome::Failed(failure, evidence) => (Some(failed(failure, evidence)), None),
-        EffectOutcome::Stopped(said) => (cancel.map(|cause| failed(cause.failure(), last_progress(claimed, step, said))), None),
+        EffectOutcome::Stopped { said, untouched } => {
+            let failure = |cause: &CancelCause| cause.failure_after(claimed.said.get(step).map(String::as_str)).and_untouched(untouched);
+            (cancel.map(|cause| failed(failure(cause), last_progress(claimed, step, said))), None)
+        }
         // What is being stopped doesn't count any more, but what it has done stays done.
         EffectOutcome::Running(progress) if cancel.is_some() => (None, Some((step.clone(), with_counts_of(progress, claimed.progress.get(step))))),
         EffectOutcome::Running(progress) => (None, Some((step.clone(), progress))),

@@ -152,9 +152,11 @@ impl<A> Pass<'_, '_, A> {
             let deadline = run.run_deadline();
             if self.passed(deadline) {
                 let allowed = run.plan.limits().deadline.map(|allowed| human_duration(allowed.saturating_add(run.extension))).unwrap_or_default();
+                let under_way: Vec<&str> = run.indices().filter(|at| run.course(*at).in_flight()).map(|at| run.step(at).id.as_str()).collect();
+                let under_way = if under_way.is_empty() { String::new() } else { format!("; under way: {}", under_way.join(", ")) };
                 self.commands.push(Command::Abort {
                     cause: AbortCause::DeadlineExceeded,
-                    reason: format!("the run was not done within {allowed}; extend its deadline next time, or see which step was slow"),
+                    reason: format!("the run was not done within {allowed}; extend its deadline next time, or see which step was slow{under_way}"),
                 });
                 return;
             }

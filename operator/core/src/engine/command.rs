@@ -5,7 +5,7 @@ use p861_crds::Reason;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    event::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, RunResult, SkipCause},
+    event::{AbortCause, Answer, AskKind, Entry, Event, Failure, RunResult, SkipCause},
     step::StepId,
 };
 
@@ -37,12 +37,18 @@ pub enum CancelCause {
 impl CancelCause {
     /// What to record once the effect has stopped without having happened.
     pub fn failure(&self) -> Failure {
+        self.failure_after(None)
+    }
+
+    /// The same. `said` is what it waited for, or did, before it was told to stop: whoever reads that it took too long asks why.
+    pub fn failure_after(&self, said: Option<&str>) -> Failure {
         match self {
             Self::DeadlineExceeded { deadline, allowed } => {
-                Failure::transient(Reason::DeadlineExceeded, format!("it was not done within {allowed}, by {deadline}, and was stopped"))
+                let last = said.map_or_else(String::new, |said| format!("; the last that it said: {said}"));
+                Failure::transient(Reason::DeadlineExceeded, format!("it was not done within {allowed}, by {deadline:.0}, and was stopped{last}"))
             }
-            Self::RunEnds => Failure { class: FailureClass::Cancelled, reason: Reason::Aborted, message: "stopped, because the run ends early".to_owned() },
-            Self::Skipped => Failure { class: FailureClass::Cancelled, reason: Reason::Skipped, message: "stopped, because a person skips it".to_owned() },
+            Self::RunEnds => Failure::cancelled(Reason::Aborted, "stopped, because the run ends early"),
+            Self::Skipped => Failure::cancelled(Reason::Skipped, "stopped, because a person skips it"),
         }
     }
 }
@@ -177,6 +183,27 @@ impl Command {
             | Self::PerformUndo { step, .. }
             | Self::Cancel { step, .. } => Some(step),
             Self::Refuse { .. } | Self::Abort { .. } | Self::Finish { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_i6_what_took_too_long_says_why_it_waited_and_until_when_to_the_second() {
+        let deadline = "2026-11-15T01:02:03.456789012Z".parse().expect("a time");
+        let cause = CancelCause::DeadlineExceeded { deadline, allowed: "2m".into() };
+        for (said, message) in [
+            (None, "it was not done within 2m, by 2026-11-15T01:02:03Z, and was stopped"),
+            (
+                Some("namespace n is being deleted: pods remain in it"),
+                "it was not done within 2m, by 2026-11-15T01:02:03Z, and was stopped; the last that it said: namespace n is being deleted: pods remain in it",
+            ),
+        ] {
+            let failure = cause.failure_after(said);
+            assert_eq!((failure.message.as_str(), failure.reason), (message, Reason::DeadlineExceeded));
         }
     }
 }

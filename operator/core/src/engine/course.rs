@@ -79,6 +79,8 @@ pub(super) struct Course {
     pub failure: Option<Failure>,
     /// The last failure of the undo.
     pub undo_failure: Option<Failure>,
+    /// An attempt of the action that has ended may have changed something.
+    pub touched: bool,
 }
 
 impl Course {
@@ -111,11 +113,13 @@ impl Course {
                 State::InFlight { attempt, since: at }
             }
             (State::InFlight { attempt: current, .. }, Event::Done) if attempt == current => {
+                self.touched = true;
                 self.ended = Some(at);
                 State::Done
             }
             (State::InFlight { attempt: current, .. }, Event::Failed(failure)) if attempt == current => {
                 self.failures += 1;
+                self.touched |= !failure.untouched;
                 self.ended = Some(at);
                 self.failure = Some(failure.clone());
                 State::Failed { at, failure: failure.clone(), asked: None }
@@ -154,6 +158,7 @@ impl Course {
             ) if *count > 0 && self.attempts.checked_add(*count) == Some(attempt) => {
                 self.attempts = attempt;
                 self.failures = self.failures.saturating_add(*count);
+                self.touched |= !failure.untouched;
                 self.started.get_or_insert(*first);
                 self.ended = Some(at);
                 self.failure = Some(failure.clone());
@@ -192,6 +197,11 @@ impl Course {
             self.evidence.clone_from(&record.evidence);
         }
         Ok(self)
+    }
+
+    /// Whether the action may have changed something, or be about to.
+    pub fn may_have_acted(&self) -> bool {
+        self.touched || matches!(self.state, State::InFlight { .. })
     }
 
     /// Whether an effect of this step, or of its undo, may be happening.

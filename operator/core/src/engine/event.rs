@@ -41,22 +41,37 @@ pub struct Failure {
     pub reason: Reason,
     /// What happened, to which object, what to do next.
     pub message: String,
+    /// The attempt has certainly changed nothing: it is known that it had not begun to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untouched: bool,
 }
 
 impl Failure {
     /// A failure that may go away.
     pub fn transient(reason: Reason, message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Transient, reason, message: message.into() }
+        Self { class: FailureClass::Transient, reason, message: message.into(), untouched: false }
     }
 
     /// A failure that stays.
     pub fn permanent(reason: Reason, message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Permanent, reason, message: message.into() }
+        Self { class: FailureClass::Permanent, reason, message: message.into(), untouched: false }
     }
 
     /// A refusal before anything was changed.
     pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Refused, reason, message: message.into() }
+        Self { class: FailureClass::Refused, reason, message: message.into(), untouched: true }
+    }
+
+    /// The same, stopped on purpose.
+    pub fn cancelled(reason: Reason, message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Cancelled, reason, message: message.into(), untouched: false }
+    }
+
+    /// The same, of an attempt that has certainly changed nothing if `untouched`.
+    #[must_use]
+    pub fn and_untouched(mut self, untouched: bool) -> Self {
+        self.untouched |= untouched;
+        self
     }
 }
 

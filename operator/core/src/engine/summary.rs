@@ -163,6 +163,8 @@ pub struct StepTimeline {
     pub attempts: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// It has changed something, or may have.
+    pub touched: bool,
     /// What it waits for, while it is open.
     pub waits_for: Option<WaitsFor>,
     /// Its last failure, even if a later attempt succeeded.
@@ -276,6 +278,7 @@ fn line<A>(run: &Run<'_, A>, at: usize, planned: Option<Planned>) -> StepTimelin
         ended: if course.in_flight() { None } else { course.ended },
         attempts: course.attempts,
         outcome,
+        touched: course.may_have_acted(),
         waits_for: (outcome == Outcome::Open || run.needs_decision(at)).then(|| waits_for(run, at)),
         failure: course.failure.clone(),
         skipped: match &course.state {

@@ -298,6 +298,7 @@ mod tests {
             ended: None,
             attempts: 1,
             outcome,
+            touched: true,
             waits_for: None,
             failure: Some(Failure::transient(Reason::from_text(reason), format!("{reason} at {id}"))),
             skipped: None,

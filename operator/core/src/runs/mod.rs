@@ -27,4 +27,4 @@ pub use conclusion::{BackupFinding, Conclusion, RunOutcome};
 pub use error::CompileError;
 pub use scope::{Allotment, AllottedSite, HubObject, Occupants, Occupied, OutOfScope, Permitted, Scope, SiteNotAllotted, Touched};
 pub use step_key::{Part, StepKey, StepKeyError};
-pub use task::{ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, SealFacts};
+pub use task::{ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, RefusedFiles, SealFacts};

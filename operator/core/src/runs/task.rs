@@ -105,6 +105,17 @@ pub enum ExtraFiles {
     Remove,
 }
 
+/// What of a claim's files a look at them refuses: it fails, and the run is refused before anything is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefusedFiles {
+    /// A path that the snapshot lacks. The claim itself is not looked at.
+    MissingPaths,
+    /// That, and what stands in the way of a file: a folder, or anything where nothing may be replaced.
+    InTheWay,
+    /// All that, and every file that would be changed or removed.
+    Differences,
+}
+
 /// What a mover does with the objects of a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObjectsMode {
@@ -232,6 +243,9 @@ pub enum MoverTask {
         /// What would become of other files.
         #[serde(default)]
         extra_files: ExtraFiles,
+        /// What makes it fail; else it only says what it has found.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refuses: Option<RefusedFiles>,
     },
     /// A part is fed to a command.
     RestoreStream {
@@ -289,6 +303,11 @@ impl MoverTask {
     /// Whether it writes a claim as a whole, which nothing else may write into meanwhile. Of paths that a person has selected, the person knows who uses them.
     pub fn writes_whole_claim(&self) -> bool {
         matches!(self, Self::RestoreVolume { paths, path_prefix: None, .. } if paths.is_empty())
+    }
+
+    /// Whether it looks whether a restore can be done, and what it refuses ends the run before anything is changed.
+    pub fn looks_beforehand(&self) -> bool {
+        matches!(self, Self::RestoreObjects { mode: ObjectsMode::Compare, .. } | Self::PreviewVolume { refuses: Some(_), .. })
     }
 
     /// Whether it only says what a restore of objects would do.

@@ -41,8 +41,13 @@ pub enum EffectOutcome {
     Done(Option<Evidence>),
     /// It has failed; with its evidence, if there is more than the failure says.
     Failed(Failure, Option<Evidence>),
-    /// It was stopped, and certainly has no further effect; with its last word, if it had one.
-    Stopped(Option<String>),
+    /// It was stopped, and certainly has no further effect.
+    Stopped {
+        /// Its last word, if it had one.
+        said: Option<String>,
+        /// It has certainly changed nothing.
+        untouched: bool,
+    },
     /// It is in progress.
     Running(StepProgress),
     /// The server that it is asked of was not reached, and why. Nobody knows whether it has happened: the attempt goes on, and is performed again.
@@ -106,7 +111,7 @@ impl Effects for RunContext {
     async fn perform(&self, step: &StepContext, action: &Action) -> EffectOutcome {
         let permitted = match step.run.scope.permits(action) {
             Ok(permitted) => permitted,
-            Err(refused) => return EffectOutcome::Failed(Failure::permanent(refused.reason(), refused.to_string()), None),
+            Err(refused) => return EffectOutcome::Failed(Failure::permanent(refused.reason(), refused.to_string()).and_untouched(true), None),
         };
         // An Application may have been declared since the run began, or since the last pass.
         if let Err(error) = self.occupancy.refuse(&self.hub, &step.run.scope, action, step.started).await {
@@ -119,7 +124,7 @@ impl Effects for RunContext {
         match step.run.scope.permits(action) {
             Ok(permitted) => cancel(self, step, permitted).await,
             // It was never performed.
-            Err(_) => EffectOutcome::Stopped(None),
+            Err(_) => EffectOutcome::Stopped { said: None, untouched: true },
         }
     }
 }
@@ -185,7 +190,7 @@ async fn cancel(context: &RunContext, step_context: &StepContext, permitted: Per
             Err(refused) => Err(refused.into()),
         },
         // Other actions end with their task.
-        _ => Ok(EffectOutcome::Stopped(None)),
+        _ => Ok(EffectOutcome::Stopped { said: None, untouched: false }),
     };
     // Retried: reporting Stopped too early would let an undo run beside the effect.
     result.unwrap_or_else(|error| EffectOutcome::running(format!("being stopped: {error}")))

@@ -427,6 +427,6 @@ impl Effects for Hands {
             return EffectOutcome::running("being stopped");
         }
         state.stopped.insert(effect);
-        EffectOutcome::Stopped(None)
+        EffectOutcome::Stopped { said: None, untouched: false }
     }
 }

@@ -147,7 +147,7 @@ impl<'a> Touched<'a> {
             MoverTask::BackupVolume { part: _, parent: _, from_snapshot: _ }
             | MoverTask::VerifyStored { snapshot: _ }
             | MoverTask::RestoreVolume { snapshot: _, part: _, paths: _, path_prefix: _, extra_files: _ }
-            | MoverTask::PreviewVolume { snapshot: _, part: _, paths: _, path_prefix: _, extra_files: _ } => {}
+            | MoverTask::PreviewVolume { snapshot: _, part: _, paths: _, path_prefix: _, extra_files: _, refuses: _ } => {}
             MoverTask::BackupStream { part: _, namespace, workload_ref, container: _, dump: _ }
             | MoverTask::RestoreStream { snapshot: _, part: _, namespace, workload_ref, container: _, restore: _ } => {
                 self.namespaces.push(namespace);

@@ -132,7 +132,7 @@ pub async fn kept(context: &RunContext, step_context: &StepContext, place: &Move
     let has_ended = match &outcome {
         EffectOutcome::Running(_) => false,
         EffectOutcome::Done(_) => true,
-        EffectOutcome::Failed(..) | EffectOutcome::Stopped(_) | EffectOutcome::Unreachable(_) => return Ok(outcome),
+        EffectOutcome::Failed(..) | EffectOutcome::Stopped { .. } | EffectOutcome::Unreachable(_) => return Ok(outcome),
     };
     let Some(still) = Still::of(step_context, task) else { return Ok(outcome) };
     let client = context.sites.client(place.site).await?;

@@ -189,6 +189,7 @@ of_each_variant! { MoverTask, tasks, task_variant, |n|
         paths: vec!["a".into()],
         path_prefix: Some("b".into()),
         extra_files: ExtraFiles::Keep,
+        refuses: Some(RefusedFiles::InTheWay),
     }),
     RestoreStream => (n.namespace(), n.workload()).prop_map(|(namespace, workload_ref)| MoverTask::RestoreStream {
         snapshot: "5a1f".into(),
