@@ -64,7 +64,7 @@ pub mod tests {
     use kube::Client;
     use p861_runs::{
         Admissions, ComponentState, EffectTasks, JournalKeys, MoverSettings, Occupancy, RunCache,
-        effects::{Warnings, Watched},
+        effects::{KeysGiven, Warnings, Watched},
         folders::FolderRoot,
         leadership::Leadership,
         movers::child::Children,
@@ -96,6 +96,7 @@ pub mod tests {
                 image: "image:1".into(),
                 image_pull_policy: "Never".into(),
                 children: Children::default(),
+                given: KeysGiven::default(),
                 warnings: Warnings::default(),
                 watched: Watched::default(),
             },

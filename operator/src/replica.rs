@@ -21,7 +21,7 @@ use p861_crds::{Backup, District, Drill, Restore};
 use p861_egress::Egress;
 use p861_runs::{
     Admissions, ComponentState, EffectTasks, Hub, JournalKeys, MoverSettings, Occupancy, RunCache, RunContext,
-    effects::{Warnings, Watched},
+    effects::{KeysGiven, Warnings, Watched},
     error,
     folders::FolderRoot,
     guard, hub, hub_object,
@@ -195,6 +195,7 @@ impl Replica {
                 image: arguments.image,
                 image_pull_policy: arguments.image_pull_policy,
                 children: self.children,
+                given: KeysGiven::default(),
                 warnings: Warnings::default(),
                 watched: Watched::default(),
             },

@@ -4,7 +4,7 @@ use crate::{
     admissions::Admissions,
     cache::RunCache,
     effects::{
-        Warnings, Watched,
+        KeysGiven, Warnings, Watched,
         component::{BundleCache, ComponentLocks},
     },
     journal::JournalKeys,
@@ -44,6 +44,8 @@ pub struct MoverSettings {
     pub image_pull_policy: String,
     /// Movers that are child processes.
     pub children: Children,
+    /// Which of them were given what opens the repository.
+    pub given: KeysGiven,
     /// Why movers that wait do so, as the Events say.
     pub warnings: Warnings,
     /// What runs where movers write over what was stopped.

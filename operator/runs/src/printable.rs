@@ -4,6 +4,7 @@
 //! none of these. One byte that an application prints would then keep a status as it is for ever, and an object of a backup from coming back. JSON may write each character as
 //! an escape, which YAML reads alike: so these are.
 
+use crate::movers::Touch;
 use futures::FutureExt as _;
 use http::{Request, header::CONTENT_TYPE};
 use kube::{
@@ -19,12 +20,12 @@ use tower::{Layer, Service};
 /// The content type of an apply.
 const APPLY: &str = "application/apply-patch+yaml";
 
-/// A client for a process that has no lease: a mover's.
+/// A client for a process that has no lease: a mover's, which notes what it may have changed.
 ///
 /// # Errors
 /// If the configuration can't be used.
-pub fn client(config: Config) -> Result<Client, kube::Error> {
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Printable).build())
+pub fn client(config: Config, touch: &Touch) -> Result<Client, kube::Error> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Printable).with_layer(touch).build())
 }
 
 /// Escapes what an apply sends.

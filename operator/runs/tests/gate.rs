@@ -11,7 +11,7 @@ use p861_crds::{District, Reason, common::RunPhase};
 use p861_runs::{
     Admissions, ComponentState, EffectTasks, Hub, JournalKeys, JournalStore, MoverSettings, Occupancy, RunCache, RunContext, RunIdentity, RunMetrics, Sealing,
     Stored,
-    effects::{Warnings, Watched},
+    effects::{KeysGiven, Warnings, Watched},
     leadership::Leadership,
     load,
     movers::child::Children,
@@ -56,6 +56,7 @@ pub fn context_over(client: Client) -> RunContext {
             image: "image:1".into(),
             image_pull_policy: "Never".into(),
             children: Children::default(),
+            given: KeysGiven::default(),
             warnings: Warnings::default(),
             watched: Watched::default(),
         },

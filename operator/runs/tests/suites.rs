@@ -7,6 +7,7 @@ mod capabilities;
 mod engine_world;
 mod failover;
 mod gate;
+mod last_word;
 mod owned_maps;
 mod run_world;
 mod saving;

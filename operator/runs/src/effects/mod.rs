@@ -16,7 +16,7 @@ mod start;
 mod stop;
 mod workloads;
 
-pub use mover::{Warnings, Watched};
+pub use mover::{KeysGiven, Warnings, Watched};
 
 use crate::{
     RunIdentity,

@@ -17,6 +17,7 @@ mod stopping;
 mod told;
 mod waiting;
 
+pub use keys::KeysGiven;
 pub use p861_core::objects::LABEL_VALUE_MOVER;
 pub use still::Watched;
 pub use stopping::{cancel, controller_of};
@@ -45,7 +46,7 @@ use kube::{
     api::{DeleteParams, ListParams, PostParams},
 };
 use p861_core::{
-    engine::{Evidence, Failure, StoredObject, TakenSnapshot},
+    engine::{Evidence, Failure, FailureClass, StoredObject, TakenSnapshot},
     isolation, names, objects,
     runs::{AllottedSite, MoverTask, ObjectsMode},
     told::Noun,
@@ -106,7 +107,21 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         return Ok(EffectOutcome::Done(None));
     }
     let outcome = advance(context, step_context, place, task).await?;
-    still::kept(context, step_context, place, task, outcome).await
+    still::kept(context, step_context, place, task, as_refusal(task, outcome)).await
+}
+
+/// What a look before a restore refuses is refused: nothing was changed, and the run doesn't end as one that has failed.
+fn as_refusal(task: &MoverTask, outcome: EffectOutcome) -> EffectOutcome {
+    match outcome {
+        EffectOutcome::Failed(failure, evidence)
+            if task.looks_beforehand()
+                && failure.class == FailureClass::Permanent
+                && matches!(failure.reason, Reason::Conflicts | Reason::PathMissing | Reason::DestinationRefused) =>
+        {
+            EffectOutcome::Failed(Failure::refused(failure.reason, failure.message), evidence)
+        }
+        outcome => outcome,
+    }
 }
 
 async fn advance(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<EffectOutcome> {
@@ -165,11 +180,12 @@ async fn advance(context: &RunContext, step_context: &StepContext, place: &Mover
                 // The next attempt makes sure that it is gone.
                 delete_job(&client, place.namespace, &name).await?;
             }
-            return Ok(outcome);
+            return Ok(if context.movers.given.never(&step_context.run.uid, &name) { untouched(outcome) } else { outcome });
         }
     };
     let line = MoverLine::read(&last_line(&pods, &pod.name_any()).await).unwrap_or_else(MoverLine::under_way);
     if line.wants_keys {
+        context.movers.given.give(&step_context.run.uid, &name);
         let keys = repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
         return Ok(EffectOutcome::Running(keys::give(&pods, pod, &keys).await));
     }
@@ -188,13 +204,14 @@ async fn start_job(
     task: &MoverTask,
     name: &str,
 ) -> Result<EffectOutcome> {
+    context.movers.given.begin(step_context, name);
     if (step_context.attempt > 1 || !step_context.leaders.is_empty())
         && let Some(waits) = stopping::stop_earlier(client, step_context, place, task, name).await?
     {
         return Ok(EffectOutcome::running(waits));
     }
     if let Some(outcome) = in_use::wait(client, step_context, place, task).await? {
-        return Ok(outcome);
+        return Ok(untouched(outcome));
     }
     let bytes = match place.snapshot {
         None => 0,
@@ -246,6 +263,8 @@ async fn start_child(
     let mut environment = environment(step_context, &task, inputs.as_ref())?;
     // It connects from where the operator does. A pod is in a network of its own.
     environment.push((OWN_VARIABLE, Egress::of_process().rules().own_text()));
+    context.movers.given.begin(step_context, name);
+    context.movers.given.give(&step_context.run.uid, name);
     context.movers.children.start(&step_context.run.uid, name, &ChildSpec { environment, access, kubeconfig })?;
     Ok(EffectOutcome::running("its mover starts"))
 }
@@ -270,9 +289,9 @@ async fn objects_of(context: &RunContext, step_context: &StepContext) -> Result<
 async fn answered(context: &RunContext, step_context: &StepContext, answer: MoverAnswer) -> Result<EffectOutcome> {
     let stored = match answer {
         MoverAnswer::Done { evidence, then: _ } => evidence,
-        MoverAnswer::Failed { reason, message, permanent } => {
+        MoverAnswer::Failed { reason, message, permanent, untouched } => {
             let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
-            return Ok(EffectOutcome::Failed(failure, None));
+            return Ok(EffectOutcome::Failed(failure.and_untouched(untouched), None));
         }
     };
     let later = |error: &dyn std::fmt::Display| EffectOutcome::running(format!("its work is done; its result can't be read yet: {error}"));
@@ -313,6 +332,15 @@ fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
     let terminated = state.terminated.as_ref()?;
     let message = terminated.message.as_ref().filter(|message| message.len() <= MAX_TERMINATION_BYTES);
     Some((terminated.exit_code, message.cloned(), terminated.reason.clone()))
+}
+
+/// The outcome of a mover that has certainly changed nothing.
+fn untouched(outcome: EffectOutcome) -> EffectOutcome {
+    match outcome {
+        EffectOutcome::Failed(failure, evidence) => EffectOutcome::Failed(failure.and_untouched(true), evidence),
+        EffectOutcome::Stopped { said, untouched: _ } => EffectOutcome::Stopped { said, untouched: true },
+        outcome => outcome,
+    }
 }
 
 /// Converts a mover's termination message. A mover without one was killed.
@@ -404,6 +432,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &All
         }
     }
     rights::take_back(&client, site, &step_context.run.namespace, &name).await?;
+    context.movers.given.forget(&step_context.run.uid);
     if left == 0 {
         Ok(EffectOutcome::done(Evidence::MoversRemoved { namespaces: namespaces.to_vec() }))
     } else {

@@ -29,6 +29,9 @@ pub enum MoverAnswer {
         message: String,
         /// Whether retrying is useless.
         permanent: bool,
+        /// Whether it has certainly changed nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        untouched: bool,
     },
 }
 
@@ -39,6 +42,15 @@ impl MoverAnswer {
     /// The answer of a mover that went on with no other step.
     pub fn done(evidence: StoredObject) -> Self {
         Self::Done { evidence, then: BTreeMap::new() }
+    }
+
+    /// The same; a failure of a mover that has changed nothing, if `untouched`, says so.
+    #[must_use]
+    pub fn and_untouched(mut self, nothing: bool) -> Self {
+        if let Self::Failed { untouched, .. } = &mut self {
+            *untouched |= nothing;
+        }
+        self
     }
 
     /// Whether all that it was started for, or was told to go on with, is done.
@@ -129,7 +141,7 @@ mod tests {
     use p861_core::{engine::LONGEST_ID, runs::sharing::MAX_STEPS_PER_MOVER};
 
     fn failed(message: &str) -> MoverAnswer {
-        MoverAnswer::Failed { reason: Reason::CommandFailed, message: message.into(), permanent: false }
+        MoverAnswer::Failed { reason: Reason::CommandFailed, message: message.into(), permanent: false, untouched: false }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub mod save;
 mod saved;
 mod seal;
 pub mod streams;
+mod touch;
+mod volumes;
 pub mod work;
 
 pub use seal::{HALF_RESTORED_TAG, PARTIAL_TAG};
@@ -27,3 +29,4 @@ pub use seal::{HALF_RESTORED_TAG, PARTIAL_TAG};
 pub use answer::{MoverAnswer, MoverLine, NextTask};
 pub use chain::NEXT_PATIENCE;
 pub use keys::MoverKeys;
+pub use touch::Touch;

@@ -4,6 +4,7 @@ use super::{
     keys, lists,
     pieces::disk,
     save::{self, Saved},
+    touch::Touch,
     work::{Printer, WorkError, blocking, broke_off, client, place, saved_part, spec},
 };
 use crate::run_objects::RunObjects;
@@ -43,7 +44,7 @@ impl Listing {
         std::fs::create_dir_all(&folder).map_err(|error| disk(&folder, &error))?;
         let ((into, told), (sender, filled)) = ((folder.clone(), Printer::new()), channel());
         let saved = tokio::spawn(async move {
-            let client = client().await?;
+            let client = client(&Touch::default()).await?;
             let on_progress = |progress: Progress| {
                 if keys::have_come() {
                     told.print(&progress);

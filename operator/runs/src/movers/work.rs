@@ -10,6 +10,8 @@ use super::{
     restored::Restorer,
     saved::{self, Listing},
     seal, streams,
+    touch::Touch,
+    volumes::{self, VolumeFiles},
 };
 use crate::{
     printable,
@@ -20,12 +22,10 @@ use kube::{Client, Config};
 use p861_core::{
     engine::{Evidence, SavedPart, StepProgress, StoredObject},
     ids::SnapshotId,
-    runs::{ExtraFiles, MoverTask, ObjectsMode},
+    runs::{MoverTask, ObjectsMode},
 };
 use p861_crds::Reason;
-use p861_vault::{
-    AsyncStore, Existing, FolderComparison, FolderRestore, PartResult, PartSpec, Progress, Repository, RepositoryAccess, RestoreResult, VaultError,
-};
+use p861_vault::{AsyncStore, PartResult, PartSpec, Progress, Repository, RepositoryAccess, VaultError};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ use std::{
 use tokio::task::JoinError;
 
 /// Where the claim is mounted.
-const DATA_PATH: &str = "/data";
+pub(super) const DATA_PATH: &str = "/data";
 /// File of the answer; the kubelet reads at most 4096 bytes of it.
 const TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
 pub(super) const MAX_MESSAGE_CHARS: usize = 1500;
@@ -49,7 +49,7 @@ const WORK_END_PATIENCE: Duration = Duration::from_secs(2);
 const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Warnings of a part that its evidence lists.
 const MAX_WARNINGS: usize = 5;
-const MAX_WARNING_CHARS: usize = 200;
+pub(super) const MAX_WARNING_CHARS: usize = 200;
 
 /// A mover's failure.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ impl WorkError {
             Self::Operator(error) => (error.reason(), error.category() != crate::error::Category::Transient),
             Self::Stated { reason, permanent, .. } => (reason.clone(), *permanent),
         };
-        MoverAnswer::Failed { reason, message: p861_core::conditions::shorten(&self.to_string(), MAX_MESSAGE_CHARS), permanent }
+        MoverAnswer::Failed { reason, message: p861_core::conditions::shorten(&self.to_string(), MAX_MESSAGE_CHARS), permanent, untouched: false }
     }
 }
 
@@ -106,10 +106,12 @@ pub async fn run() -> bool {
     {
         tracing::warn!("this process will not end with the operator: {error}");
     }
-    let answer = Box::pin(work()).await.unwrap_or_else(|error| {
+    let touch = Touch::default();
+    let answer = Box::pin(work(&touch)).await.unwrap_or_else(|error| {
         tracing::error!("{error}");
         error.answer()
     });
+    let answer = answer.and_untouched(touch.close());
     let done = answer.is_all_done();
     let text = answer.text();
     let place = place("P861_ANSWER_FILE", TERMINATION_MESSAGE_PATH);
@@ -171,7 +173,7 @@ fn told<T: serde::de::DeserializeOwned>(name: &str) -> Result<Option<T>, WorkErr
 }
 
 /// Does the task of this process's environment, and those of the steps with which it goes on, and stores what they prove.
-async fn work() -> Result<MoverAnswer, WorkError> {
+async fn work(touch: &Touch) -> Result<MoverAnswer, WorkError> {
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
     let (inputs, then) = (told::<StoredObject>("P861_INPUTS")?, told::<Vec<NextTask>>("P861_THEN")?.unwrap_or_default());
     let run = variable("P861_RUN")?;
@@ -195,7 +197,7 @@ async fn work() -> Result<MoverAnswer, WorkError> {
         let (ender, end) = end_request();
         // What writes objects says how many it has written.
         let patience = if matches!(task, MoverTask::RestoreObjects { .. }) { WORK_END_PATIENCE } else { Duration::ZERO };
-        let work = work_with(&chain, (task, listing), (&access, &run), inputs, lease.guard(), &end);
+        let work = work_with(&chain, (task, listing), (&access, &run), inputs, lease.guard(), (&end, touch));
         tokio::select! {
             biased;
             result = work => result,
@@ -234,7 +236,7 @@ async fn work_with(
     (access, run): (&RepositoryAccess, &str),
     inputs: Option<StoredObject>,
     lease: LeaseGuard,
-    end: &EndRequest,
+    (end, touch): (&EndRequest, &Touch),
 ) -> Result<(), WorkError> {
     let inputs = match inputs {
         Some(inputs) => chain.objects.get(&inputs).await?,
@@ -242,7 +244,7 @@ async fn work_with(
     };
     let perform = async |task, inputs| {
         let started = listing.take();
-        perform((task, started), access.clone(), run.to_owned(), inputs, chain.objects, lease.clone(), end).await
+        perform((task, started), access.clone(), run.to_owned(), inputs, chain.objects, lease.clone(), (end, touch)).await
     };
     Box::pin(chain.go_through(task, inputs, end, perform)).await
 }
@@ -268,7 +270,7 @@ async fn perform(
     inputs: BTreeMap<String, Evidence>,
     objects: &RunObjects,
     lease: LeaseGuard,
-    end: &EndRequest,
+    (end, touch): (&EndRequest, &Touch),
 ) -> Result<Evidence, WorkError> {
     match task {
         MoverTask::BackupObjects { namespaces, exclude, cluster, parent } => {
@@ -286,7 +288,7 @@ async fn perform(
             Ok(Evidence::VolumeSaved(saved_part(stored.await?)))
         }
         MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {
-            let client = client().await?;
+            let client = client(touch).await?;
             let store = move |reader| {
                 let repository = Repository::open(&access)?;
                 let printer = Printer::new();
@@ -314,7 +316,7 @@ async fn perform(
             let choice = restore::Choice { select, workloads, exclude, cluster, ..restore::Choice::default() };
             let preview = mode == ObjectsMode::Preview;
             let task = restore::ObjectsTask { run, snapshot, rules, choice, conflict, preview, absent, again: None };
-            let (client, printer) = (client().await?, Printer::new());
+            let (client, printer) = (client(touch).await?, Printer::new());
             let restorer = Restorer { client: &client, access, objects, end, printer: &printer };
             match mode {
                 ObjectsMode::Write | ObjectsMode::Preview => restorer.restore(&task).await,
@@ -323,22 +325,22 @@ async fn perform(
             }
         }
         MoverTask::RestoreVolume { snapshot, part, paths, path_prefix, extra_files } => {
-            restore_volume(access, run, VolumeFiles { snapshot, part, paths, path_prefix, extra_files }).await
+            volumes::restore(access, run, VolumeFiles { snapshot, part, paths, path_prefix, extra_files }, touch.clone()).await
         }
-        MoverTask::PreviewVolume { snapshot, part, paths, path_prefix, extra_files } => {
-            preview_volume(access, VolumeFiles { snapshot, part, paths, path_prefix, extra_files }).await
+        MoverTask::PreviewVolume { snapshot, part, paths, path_prefix, extra_files, refuses } => {
+            volumes::preview(access, run, VolumeFiles { snapshot, part, paths, path_prefix, extra_files }, refuses).await
         }
         MoverTask::RestoreStream { snapshot, part, namespace, workload_ref, container, restore } => {
-            let client = client().await?;
+            let client = client(touch).await?;
             streams::into(&client, access, &snapshot, &part, &namespace, &workload_ref, container.as_deref(), &restore).await
         }
     }
 }
 
-pub(super) async fn client() -> Result<Client, WorkError> {
+pub(super) async fn client(touch: &Touch) -> Result<Client, WorkError> {
     let failed = |error: String| WorkError::stated(Reason::Unreachable, format!("no way to the site's API server: {error}"), false);
     let config = Config::infer().await.map_err(|error| failed(error.to_string()))?;
-    printable::client(config).map_err(|error| failed(error.to_string()))
+    printable::client(config, touch).map_err(|error| failed(error.to_string()))
 }
 
 /// Work on another thread or task panicked, or was stopped.
@@ -351,49 +353,6 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T,
         Ok(result) => Ok(result?),
         Err(error) => Err(broke_off(&error)),
     }
-}
-
-/// Files of a part, and where they go in the mounted claim.
-struct VolumeFiles {
-    snapshot: SnapshotId,
-    part: String,
-    paths: Vec<String>,
-    path_prefix: Option<String>,
-    extra_files: ExtraFiles,
-}
-
-impl VolumeFiles {
-    /// `run` is the run whose earlier attempt may have begun to write.
-    fn folder<'a>(&'a self, run: &'a str) -> FolderRestore<'a> {
-        let existing = match (&self.path_prefix, self.extra_files) {
-            (Some(_), _) => Existing::Untouched { run },
-            (None, ExtraFiles::Keep) => Existing::Keep,
-            (None, ExtraFiles::Remove) => Existing::Exact,
-        };
-        let prefix = self.path_prefix.as_deref();
-        FolderRestore { snapshot: self.snapshot.as_str(), part: &self.part, volume: Path::new(DATA_PATH), prefix, paths: &self.paths, existing }
-    }
-}
-
-async fn restore_volume(access: RepositoryAccess, run: String, files: VolumeFiles) -> Result<Evidence, WorkError> {
-    blocking(move || {
-        let printer = Printer::new();
-        let result = Repository::open(&access)?.restore_folder(&files.folder(&run), &|progress| printer.print(&progress))?;
-        let RestoreResult { files, bytes, removed, removed_bytes } = result;
-        Ok(Evidence::VolumeRestored { files, bytes, removed, removed_bytes })
-    })
-    .await
-}
-
-async fn preview_volume(access: RepositoryAccess, files: VolumeFiles) -> Result<Evidence, WorkError> {
-    blocking(move || {
-        let printer = Printer::new();
-        let found = Repository::open(&access)?.compare_folder(&files.folder(""), &|progress| printer.print(&progress))?;
-        let FolderComparison { removed, changed, created, first } = found;
-        let first = first.iter().map(|path| p861_core::conditions::shorten(path, MAX_WARNING_CHARS)).collect();
-        Ok(Evidence::VolumePreviewed { removed, changed, created, first })
-    })
-    .await
 }
 
 pub(super) fn spec<'a>(run: &'a str, part: &'a str, parent: Option<&'a SnapshotId>) -> PartSpec<'a> {

@@ -126,7 +126,9 @@ pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &All
     }
     let of_step =
         |(name, answer): &(&str, MoverAnswer)| if *name == own { Some(last_word(answer)) } else { answer.of(step_context.step.as_str()).map(last_word) };
-    Ok(EffectOutcome::Stopped(answers.iter().find_map(of_step)))
+    let says_so = answers.iter().any(|(name, answer)| *name == own && matches!(answer, MoverAnswer::Failed { untouched: true, .. }));
+    let untouched = says_so || context.movers.given.never(&step_context.run.uid, &own);
+    Ok(EffectOutcome::Stopped { said: answers.iter().find_map(of_step), untouched })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ fn stored(byte: &str) -> StoredObject {
 }
 
 fn failed() -> MoverAnswer {
-    MoverAnswer::Failed { reason: Reason::SnapshotMissing, message: "it is gone".into(), permanent: true }
+    MoverAnswer::Failed { reason: Reason::SnapshotMissing, message: "it is gone".into(), permanent: true, untouched: false }
 }
 
 #[test]
