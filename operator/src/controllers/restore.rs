@@ -14,6 +14,7 @@ use p861_core::{
         choose::{self, CataloguedPoint, RecoveryPoint},
         claims::{MissingPart, claims_in, missing_parts},
         conclude::{self, InPlace, RestoreConclusionFacts},
+        readable::Unreadable,
         restore::{self, RestoreFacts},
     },
     recovery::bring_up::Subject,
@@ -62,8 +63,10 @@ pub struct Target {
     parts: Vec<String>,
     /// It says itself that it lacks something.
     is_partial: bool,
-    /// Claims that a preview can look into.
+    /// Claims that can be looked into.
     present: Vec<Claim>,
+    /// Those that are there and can't, each with the reason.
+    hidden: Vec<(Claim, Unreadable)>,
     deadline: SignedDuration,
     platform: Option<PlatformSpec>,
 }
@@ -233,10 +236,11 @@ impl RestoreRun {
 }
 
 fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
-    let Target { name, application, district, site, is_active_site: _, parts, is_partial, present, deadline, platform } = target;
+    let Target { name, application, district, site, is_active_site: _, parts, is_partial, present, hidden, deadline, platform } = target;
     let first = application.namespaces.first().map(String::as_str).unwrap_or_default();
     let subject = Subject { name, spec: application, point: point.clone(), claims: claims_in(parts, first) };
-    RestoreFacts { spec: &object.spec, subject, parts, is_partial: *is_partial, district, site, present, deadline: *deadline, platform: platform.as_ref() }
+    let (spec, is_partial, deadline, platform) = (&object.spec, *is_partial, *deadline, platform.as_ref());
+    RestoreFacts { spec, subject, parts, is_partial, district, site, present, hidden, deadline, platform }
 }
 
 /// The claims that a partial snapshot lacks, as its Backup named them. Where that object is gone, only the inventory in the snapshot has them all: then at least
@@ -331,10 +335,10 @@ async fn target(context: &Context, object: &Restore, (point, is_partial): (&Reco
     };
     let parts = repository::snapshot_parts(&context.hub, &namespace, point).await?;
     let deadline = parse_limit("spec.deadline", &object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, error))?;
-    let (name, present) = (application.name_any(), Vec::new());
+    let (name, present, hidden) = (application.name_any(), Vec::new(), Vec::new());
     let platform = platform_of(&context.hub.client, &namespace).await?;
-    let mut target =
-        Target { name, application: application.spec, district: district.name_any(), site, is_active_site, parts, is_partial, present, deadline, platform };
+    let (application, district_name) = (application.spec, district.name_any());
+    let mut target = Target { name, application, district: district_name, site, is_active_site, parts, is_partial, present, hidden, deadline, platform };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !takes_objects(&district, target)) {
         return Err(Error::invalid(
@@ -345,10 +349,15 @@ async fn target(context: &Context, object: &Restore, (point, is_partial): (&Reco
             ),
         ));
     }
-    if object.spec.mode == RestoreMode::Preview {
+    if restore::looks_into_claims(&target.application, &object.spec) {
         // One that waits for its first pod would get a volume by being looked at.
         let states = claim_states(&context.sites.client(&target.site).await?, &target.site, targets.values()).await?;
-        target.present = states.into_values().flatten().filter(|state| state.unreadable().is_none()).map(|state| state.claim).collect();
+        for state in states.into_values().flatten() {
+            match state.unreadable() {
+                None => target.present.push(state.claim),
+                Some(why) => target.hidden.push((state.claim, why)),
+            }
+        }
     }
     Ok(target)
 }

@@ -81,6 +81,13 @@ impl fmt::Display for Unreadable {
     }
 }
 
+impl Unreadable {
+    /// Whether nothing can be in it: it never had a volume.
+    pub fn is_empty_claim(&self) -> bool {
+        matches!(self, Self::Unbound(_))
+    }
+}
+
 impl ClaimState {
     /// Why a mover can't read it; none if it can.
     pub fn unreadable(&self) -> Option<Unreadable> {

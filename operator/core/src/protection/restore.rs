@@ -1,5 +1,6 @@
 //! The steps of a restore.
 
+mod files;
 mod mappings;
 
 use super::backup::Claim;
@@ -8,7 +9,10 @@ use crate::{
     ids::SiteName,
     objects::Runner,
     platform::moves,
-    protection::claims::{MissingPart, missing_parts},
+    protection::{
+        claims::{MissingPart, missing_parts},
+        readable::Unreadable,
+    },
     recovery::bring_up::{BringUp, Gates, ObjectParts, Parts, Subject, Target, VolumeParts, bring_up},
     runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
 };
@@ -17,7 +21,7 @@ pub use mappings::refuse_mappings;
 use p861_crds::{
     ApplicationSpec, RestoreSpec, WorkloadReference,
     platform::{application::CronJobsInCopy, platform::PlatformSpec},
-    protection::restore::RestoreMode,
+    protection::restore::{ConflictPolicy, RestoreMode},
 };
 use std::collections::BTreeMap;
 
@@ -39,8 +43,10 @@ pub struct RestoreFacts<'a> {
     pub district: &'a str,
     /// The site restored to.
     pub site: &'a SiteName,
-    /// Claims of the target that a preview can look into: those that are there and have a volume.
+    /// Claims of the target that can be looked into: those that are there and have a volume.
     pub present: &'a [Claim],
+    /// Those that are there and can't be looked into, each with the reason.
+    pub hidden: &'a [(Claim, Unreadable)],
     /// How long the restore may take in all.
     pub deadline: SignedDuration,
     /// The district's Platform, if it has one.
@@ -87,6 +93,7 @@ pub fn second_writer<'a>(application: &ApplicationSpec, restore: &'a RestoreSpec
 pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
     refuse_mappings(facts.subject.name, facts.subject.spec, &facts.spec.target.namespace_mappings)?;
     refuse_incomplete(facts)?;
+    files::refuse(facts)?;
     let (spec, namespaces) = (facts.spec, namespaces(facts));
     let targets: Vec<String> = namespaces.values().cloned().collect();
     let moved = moves::between(facts.platform, facts.subject.point.site.as_ref(), facts.site).but(&spec.target);
@@ -139,20 +146,31 @@ fn refuse_incomplete(facts: &RestoreFacts<'_>) -> Result<(), CompileError> {
     )))
 }
 
+/// Namespaces in which files that are there and different are refused, as objects are: those that are not the application's own. Where it runs, its data is to become that of
+/// the backup.
+fn refuses_files_in(facts: &RestoreFacts<'_>) -> Vec<String> {
+    if facts.spec.conflict_policy != ConflictPolicy::Refuse {
+        return Vec::new();
+    }
+    namespaces(facts).into_values().filter(|target| !facts.subject.spec.namespaces.contains(target)).collect()
+}
+
+/// Whether it must be known which claims the target has: for a preview, and where what stands in them may end the restore before anything is stopped.
+pub fn looks_into_claims(application: &ApplicationSpec, restore: &RestoreSpec) -> bool {
+    let refuses = restore.conflict_policy == ConflictPolicy::Refuse && targets(application, restore).values().any(|target| !application.namespaces.contains(target));
+    restore.mode == RestoreMode::Preview || refuses || !restore.select.files.is_empty() || restore.target.path_prefix.is_some() || restore.target.keep_extra_files
+}
+
 /// Whether only some objects are restored.
 fn is_selective(spec: &RestoreSpec) -> bool {
     !spec.select.tiers.is_empty() || !spec.select.resources.is_empty()
 }
 
 fn parts(facts: &RestoreFacts<'_>) -> Result<Parts, CompileError> {
-    let (select, claims) = (&facts.spec.select, &facts.subject.claims);
+    let select = &facts.spec.select;
     let preview = facts.spec.mode == RestoreMode::Preview;
     let only_files = !select.files.is_empty();
     let with_volumes = !is_selective(facts.spec);
-    if only_files && with_volumes && !claims.iter().any(|claim| select.files.iter().any(|file| file.claim == claim.name)) {
-        let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
-        return Err(CompileError::Invalid(format!("select.files names no claim of the backup; it has {}", known.join(", "))));
-    }
     let workloads = workloads_of_tiers(facts.subject.spec, &select.tiers)?;
     Ok(Parts {
         objects: (!only_files).then(|| ObjectParts { select: select.clone(), workloads, preview }),
@@ -160,7 +178,10 @@ fn parts(facts: &RestoreFacts<'_>) -> Result<Parts, CompileError> {
             files: select.files.clone(),
             path_prefix: facts.spec.target.path_prefix.clone(),
             keep_extra_files: facts.spec.target.keep_extra_files,
-            preview: preview.then(|| facts.present.to_vec()),
+            preview,
+            present: facts.present.to_vec(),
+            hidden: facts.hidden.iter().map(|(claim, _)| claim.clone()).collect(),
+            refuses_in: refuses_files_in(facts),
         }),
         // Whatever is done about objects that are there: what runs would write beside us.
         stop: with_volumes && !preview,

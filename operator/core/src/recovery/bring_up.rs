@@ -9,7 +9,7 @@ use crate::{
         backup::{Claim, cluster_resources, is_skipped},
         choose::RecoveryPoint,
     },
-    runs::{Action, CompileError, ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, StepKey},
+    runs::{Action, CompileError, ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, RefusedFiles, StepKey},
     time::parse_duration,
 };
 use jiff::SignedDuration;
@@ -82,11 +82,34 @@ pub struct VolumeParts {
     pub path_prefix: Option<String>,
     /// Files that the backup doesn't have stay. Otherwise a whole claim becomes what it is in the backup.
     pub keep_extra_files: bool,
-    /// Say what would be done to these claims of the target, and write nothing.
-    pub preview: Option<Vec<Claim>>,
+    /// Say what would be done to the claims that are there, and write nothing.
+    pub preview: bool,
+    /// Claims of the target that are there and can be looked into.
+    pub present: Vec<Claim>,
+    /// Claims of the target that are there and can't be looked into.
+    pub hidden: Vec<Claim>,
+    /// Namespaces of the target in which a whole claim that is there is no place for a restore, unless its files are those of the backup.
+    pub refuses_in: Vec<String>,
 }
 
 impl VolumeParts {
+    /// What of a claim's files ends the restore before anything is stopped, and whether the claim must be mounted to know; none if nothing does, or if the claim isn't
+    /// there.
+    fn refuses(&self, claim: &Claim, paths: &[String]) -> Option<(RefusedFiles, bool)> {
+        let whole = paths.is_empty() && self.path_prefix.is_none();
+        if self.hidden.contains(claim) {
+            return (!paths.is_empty()).then_some((RefusedFiles::MissingPaths, false));
+        }
+        if !self.present.contains(claim) {
+            return None;
+        }
+        if whole && self.refuses_in.contains(&claim.namespace) {
+            return Some((RefusedFiles::Differences, true));
+        }
+        // A whole claim becomes what it is in the backup, whatever stands in it.
+        (!whole || self.keep_extra_files).then_some((RefusedFiles::InTheWay, true))
+    }
+
     /// What becomes of files that the backup doesn't have: they go if the whole claim is restored, in its own place. Who selects paths means these.
     fn extra_files(&self, paths: &[String]) -> ExtraFiles {
         if self.keep_extra_files || self.path_prefix.is_some() || !paths.is_empty() { ExtraFiles::Keep } else { ExtraFiles::Remove }
@@ -142,7 +165,8 @@ pub struct Fragment {
     pub ends: Vec<StepId>,
 }
 
-/// Compiles the steps of one application: verify, and beside it a comparison unless the policy is Skip → where it is wanted, stop → objects → volumes side by side →
+/// Compiles the steps of one application: verify, and beside it a comparison unless the policy is Skip, then of claims whose files may be refused → where it is wanted, stop →
+/// objects → volumes side by side →
 /// for each tier start, then its streams → start of the rest, then the streams of no tier → the objects that could not be written and may be now → marker and checks
 /// side by side.
 ///
@@ -150,7 +174,8 @@ pub struct Fragment {
 /// [`CompileError`] if the application has no namespaces, a name can't be part of a step's id, or a check's deadline is no duration.
 pub fn bring_up(request: &BringUp<'_>) -> Result<Fragment, CompileError> {
     let mut compiler = Compiler::new(request)?;
-    let checked: Vec<StepId> = std::iter::once(compiler.verify()?).chain(compiler.compare()?).collect();
+    let mut checked: Vec<StepId> = std::iter::once(compiler.verify()?).chain(compiler.compare()?).collect();
+    checked.extend(compiler.compare_volumes(&checked)?);
     let still = compiler.stop(checked)?;
     let objects = compiler.objects(&still)?;
     let mut ends = compiler.volumes(&objects)?;
@@ -248,6 +273,24 @@ impl<'a> Compiler<'a> {
         Ok(Some(self.add(id, action, &self.request.gates.data, 3)))
     }
 
+    /// What would keep the files of a claim from being written is found while everything still runs, too; after the objects, of which there is more to say.
+    fn compare_volumes(&mut self, checked: &[StepId]) -> Result<Vec<StepId>, CompileError> {
+        let Some(parts) = self.request.parts.volumes.clone().filter(|parts| self.request.parts.stop && !parts.preview) else { return Ok(Vec::new()) };
+        let (spec, mut compared) = (self.spec, Vec::new());
+        for claim in self.request.subject.claims.iter().filter(|claim| is_written(spec, &parts, claim)) {
+            let paths = parts.files.iter().find(|file| file.claim == claim.name).map(|file| file.paths.clone()).unwrap_or_default();
+            let there = Claim { namespace: self.target(Some(&claim.namespace)), name: claim.name.clone() };
+            let Some((refuses, mounts)) = parts.refuses(&there, &paths) else { continue };
+            let part = names::volume_part(self.first, &claim.namespace, &claim.name);
+            let id = StepKey::compare_volume(self.request.subject.name, &part).id()?;
+            let (snapshot, extra_files, path_prefix) = (self.snapshot(), parts.extra_files(&paths), parts.path_prefix.clone());
+            let task = MoverTask::PreviewVolume { snapshot, part, paths, path_prefix, extra_files, refuses: Some(refuses) };
+            let action = self.mover(there.namespace, mounts.then_some(there.name), task);
+            compared.push(self.add(id, action, checked, 3));
+        }
+        Ok(compared)
+    }
+
     /// A damaged backup stops nothing. What comes after writes only once no pod can write any more. Returns what the objects wait for.
     fn stop(&mut self, checked: Vec<StepId>) -> Result<Vec<StepId>, CompileError> {
         let namespaces = self.halted();
@@ -321,11 +364,16 @@ impl<'a> Compiler<'a> {
             let paths = selected.map(|file| file.paths.clone()).unwrap_or_default();
             let (snapshot, extra_files, path_prefix) = (self.snapshot(), parts.extra_files(&paths), path_prefix.clone());
             let namespace = self.target(Some(&claim.namespace));
-            let task = match preview {
-                None => MoverTask::RestoreVolume { snapshot, part, paths, path_prefix, extra_files },
-                // A claim that isn't there would be new, and no mover could mount it.
-                Some(there) if !there.iter().any(|there| there.namespace == namespace && there.name == claim.name) => continue,
-                Some(_) => MoverTask::PreviewVolume { snapshot, part, paths, path_prefix, extra_files },
+            let there = Claim { namespace: namespace.clone(), name: claim.name.clone() };
+            let refuses = parts.refuses(&there, &paths).map(|(refuses, _)| refuses);
+            // A claim that isn't there would be new, and no mover could mount it.
+            if *preview && !parts.present.contains(&there) {
+                continue;
+            }
+            let task = if *preview {
+                MoverTask::PreviewVolume { snapshot, part, paths, path_prefix, extra_files, refuses }
+            } else {
+                MoverTask::RestoreVolume { snapshot, part, paths, path_prefix, extra_files }
             };
             let action = self.mover(namespace, Some(claim.name.clone()), task);
             let after = self.and_stopped(objects);
@@ -415,7 +463,12 @@ impl<'a> Compiler<'a> {
 
 /// Whether files of the claim are written.
 fn is_written(spec: &ApplicationSpec, parts: &VolumeParts, claim: &Claim) -> bool {
-    if parts.files.is_empty() { !is_skipped(spec, &claim.name) } else { parts.files.iter().any(|file| file.claim == claim.name) }
+    is_written_by(spec, &parts.files, claim)
+}
+
+/// Whether files of the claim are written by a restore of these files; of everything, if there are none.
+pub fn is_written_by(spec: &ApplicationSpec, files: &[FileSelection], claim: &Claim) -> bool {
+    if files.is_empty() { !is_skipped(spec, &claim.name) } else { files.iter().any(|file| file.claim == claim.name) }
 }
 
 /// The namespace that a check names, if it names one.

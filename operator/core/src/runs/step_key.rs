@@ -77,10 +77,13 @@ pub enum StepKey {
         /// The part.
         part: Part,
     },
-    /// `compare/<application>`: objects that are there already are those of the backup, or can be made so.
+    /// `compare/<application>`: objects that are there already are those of the backup, or can be made so. `compare/<application>/volume/<claim>`: nothing in a claim
+    /// stands in the way of its files.
     Compare {
         /// The application.
         application: String,
+        /// The claim; none for the objects.
+        volume: Option<String>,
     },
     /// `stop/<application>`: everything that runs pods where data will be written is stopped.
     Stop {
@@ -282,7 +285,12 @@ impl StepKey {
 
     /// `compare/<application>`
     pub fn compare(application: &str) -> Self {
-        Self::Compare { application: application.into() }
+        Self::Compare { application: application.into(), volume: None }
+    }
+
+    /// `compare/<application>/volume/<claim>`, from the part of the snapshot: `volumes/<claim>`.
+    pub fn compare_volume(application: &str, part: &str) -> Self {
+        Self::Compare { application: application.into(), volume: Some(part.strip_prefix("volumes/").unwrap_or(part).into()) }
     }
 
     /// `stop/<application>`
@@ -399,7 +407,7 @@ impl StepKey {
             | Self::Seal { application }
             | Self::Verify { application }
             | Self::Restore { application, .. }
-            | Self::Compare { application }
+            | Self::Compare { application, .. }
             | Self::Stop { application }
             | Self::Start { application, .. }
             | Self::Marker { application }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     protection::{choose::RecoveryPoint, claims::claims_in},
-    runs::{ExtraFiles, MoverTask, ObjectsMode},
+    runs::{ExtraFiles, MoverTask, ObjectsMode, RefusedFiles},
 };
 use serde_json::{Value, json};
 
@@ -29,10 +29,14 @@ fn plan_of(spec: &Value, parts: &[&str], is_partial: bool) -> Result<Plan<Action
     let spec: RestoreSpec = serde_json::from_value(whole).expect("a spec");
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None, site: None };
     let subject = Subject { name: "a", spec: &application, point, claims: claims_in(&parts, "n") };
-    let present = [Claim { namespace: "n".into(), name: "files".into() }];
+    let claim = |namespace: &str, name: &str| Claim { namespace: namespace.into(), name: name.into() };
+    // What is there and can be looked into, and what can't.
+    let present = [claim("n", "files"), claim("n", "data-0"), claim("there", "files")];
+    let hidden = [(claim("busy", "files"), Unreadable::InUse("web-0".into())), (claim("new", "files"), Unreadable::Unbound("Pending".into()))];
     let deadline = SignedDuration::from_hours(1);
     let site = "s".into();
-    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, is_partial, district: "d", site: &site, present: &present, deadline, platform: None };
+    let (present, hidden, platform) = (&present, &hidden, None);
+    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, is_partial, district: "d", site: &site, present, hidden, deadline, platform };
     compile(&facts)
 }
 
@@ -156,7 +160,8 @@ fn fault_f9_a_restore_to_another_site_maps_what_the_platform_declares_unless_it_
         let subject = Subject { name: "a", spec: &application, point, claims: Vec::new() };
         let (deadline, parts) = (SignedDuration::from_hours(1), ["objects".to_owned()]);
         let (site, platform) = ("s".into(), Some(&platform));
-        let facts = RestoreFacts { spec: &spec, subject, parts: &parts, is_partial: false, district: "d", site: &site, present: &[], deadline, platform };
+        let (present, hidden) = (&[], &[]);
+        let facts = RestoreFacts { spec: &spec, subject, parts: &parts, is_partial: false, district: "d", site: &site, present, hidden, deadline, platform };
         let compiled = compile(&facts).expect("compiles");
         let mapped = compiled.steps().iter().find_map(|step| match &step.action {
             Action::Move { task: MoverTask::RestoreObjects { rules, .. }, .. } => Some(rules.storage_classes.clone()),
@@ -236,10 +241,12 @@ fn what_is_selected_says_which_steps_there_are() {
         (json!({"select": {"tiers": ["data"]}}), &whole[2..3]),
         (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[2..3]),
         // Files are taken from a claim that the application skips, too: an older backup may have it.
-        (json!({"select": {"files": [{"claim": "data-0", "paths": ["pg"]}]}}), &["stop/a", "restore/a/volume/data-0", "start/a/rest"][..]),
+        (
+            json!({"select": {"files": [{"claim": "data-0", "paths": ["pg"]}]}}),
+            &["compare/a/volume/data-0", "stop/a", "restore/a/volume/data-0", "start/a/rest"][..],
+        ),
         (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["restore/a/volume/files"][..]),
-        // A claim that isn't there can't be looked into.
-        (json!({"select": {"files": [{"claim": "data-0"}]}, "mode": "Preview"}), &[][..]),
+        (json!({"select": {"files": [{"claim": "data-0"}]}, "mode": "Preview"}), &["restore/a/volume/data-0"][..]),
         (json!({"select": {"tiers": ["data"]}, "mode": "Preview"}), &["restore/a/objects"][..]),
         (json!({"mode": "Preview", "target": {"namespaceMappings": [{"from": "n", "to": "m"}]}}), &["restore/a/objects"][..]),
     ] {
@@ -307,6 +314,69 @@ fn fault_c4_a_whole_claim_is_restored_exactly_and_a_selection_removes_nothing() 
             _ => false,
         });
         assert!(!writes, "{spec}: a preview says what the restore will do, and writes nothing");
+    }
+}
+
+/// What a look at the claim `files` before the stop refuses, and whether it is mounted for that; none if there is no such step.
+fn looks(spec: &Value) -> Option<(RefusedFiles, bool)> {
+    let plan = plan(spec).expect("compiles");
+    let step = plan.steps().iter().find(|step| step.id.as_str() == "compare/a/volume/files")?;
+    let stop = plan.steps().iter().find(|step| step.id.as_str() == "stop/a").expect("a stop");
+    assert!(comes_after(&plan, stop, step.id.as_str()) && step.on_failure == OnFailure::Abort && step.undo.is_none(), "{spec}: {step:?}");
+    match &step.action {
+        Action::Move { claim, task: MoverTask::PreviewVolume { refuses: Some(refuses), .. }, .. } => Some((*refuses, claim.is_some())),
+        action => panic!("{spec}: {action:?}"),
+    }
+}
+
+#[test]
+fn fault_i1_and_i2_what_stands_in_a_claim_is_looked_at_before_anything_is_stopped() {
+    use RefusedFiles::{Differences, InTheWay, MissingPaths};
+    let into = |namespace: &str| json!([{"from": "n", "to": namespace}]);
+    let path = json!([{"claim": "files", "paths": ["/a"]}]);
+    for (case, spec, expected) in [
+        ("in its own place all becomes as it was", json!({}), None),
+        ("elsewhere, where nothing is", json!({"target": {"namespaceMappings": into("m")}}), None),
+        ("elsewhere, where a claim is", json!({"target": {"namespaceMappings": into("there")}}), Some((Differences, true))),
+        ("the same, under another policy", json!({"conflictPolicy": "Merge", "target": {"namespaceMappings": into("there")}}), None),
+        ("a claim that never had a volume", json!({"target": {"namespaceMappings": into("new")}}), None),
+        ("a path", json!({"select": {"files": path}}), Some((InTheWay, true))),
+        ("a path, elsewhere: it was named", json!({"select": {"files": path}, "target": {"namespaceMappings": into("there")}}), Some((InTheWay, true))),
+        ("a path of a claim that can't be mounted beside its pod", json!({"select": {"files": path}, "target": {"namespaceMappings": into("busy")}, "conflictPolicy": "Skip"}), Some((MissingPaths, false))),
+        ("under another path", json!({"select": {"files": [{"claim": "files"}]}, "target": {"pathPrefix": "/old"}}), Some((InTheWay, true))),
+        ("extra files stay", json!({"target": {"keepExtraFiles": true}}), Some((InTheWay, true))),
+    ] {
+        assert_eq!(looks(&spec), expected, "{case}");
+    }
+    // A preview refuses what the restore would.
+    for (spec, expected) in
+        [(json!({"select": {"files": path}, "mode": "Preview"}), InTheWay), (json!({"target": {"namespaceMappings": into("there")}, "mode": "Preview"}), Differences)]
+    {
+        let plan = plan(&spec).expect("compiles");
+        let refuses = plan.steps().iter().find_map(|step| match &step.action {
+            Action::Move { task: MoverTask::PreviewVolume { refuses, .. }, .. } => *refuses,
+            _ => None,
+        });
+        assert_eq!(refuses, Some(expected), "{spec}");
+    }
+}
+
+#[test]
+fn fault_i2_files_that_can_be_known_to_fail_compile_to_nothing() {
+    let into = |namespace: &str| json!({"namespaceMappings": [{"from": "n", "to": namespace}]});
+    for (spec, says) in [
+        (json!({"select": {"files": [{"claim": "files", "paths": ["/a", "/../../etc/passwd"]}]}}), "select.files has the path \"/../../etc/passwd\""),
+        (json!({"target": {"pathPrefix": "/old/.."}}), "target.pathPrefix has the path \"/old/..\""),
+        (json!({"select": {"files": [{"claim": "files"}, {"claim": "flies"}]}}), "select.files names claim flies, which the backup doesn't have"),
+        (json!({"select": {"files": [{"claim": "files"}]}, "target": into("m")}), "claim files doesn't exist in m on s, and a restore of files makes none"),
+        (json!({"target": into("busy")}), "claim files is there in busy on s, and its files can't be compared with the backup: it is ReadWriteOncePod"),
+    ] {
+        for mode in ["Execute", "Preview"] {
+            let mut spec = spec.clone();
+            spec["mode"] = json!(mode);
+            let error = compiled(&spec).expect_err("refused").to_string();
+            assert!(error.starts_with(says), "{spec}: {error}");
+        }
     }
 }
 

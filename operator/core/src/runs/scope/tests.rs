@@ -99,6 +99,7 @@ fn of_restore(spec: Value) -> Plan<Action> {
         district: "shinan",
         site: &"west".into(),
         present: &claims(),
+        hidden: &[],
         deadline: DEADLINE,
         platform: None,
     };
