@@ -214,6 +214,7 @@ impl RunKind for RestoreRun {
                 reads_damaged_anew: facts.reads_damaged_anew,
                 missing: &facts.missing,
                 in_place: in_place.then_some(InPlace { application: &facts.application, is_whole: facts.is_whole }),
+                writes: &facts.writes,
             },
             run,
         )

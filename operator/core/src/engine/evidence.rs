@@ -98,6 +98,17 @@ pub enum Evidence {
         /// The first of them with what they did, for example `portal/Deployment/cms 2` or `portal/CronJob/nightly running`.
         stopped: Vec<String>,
     },
+    /// A stop was taken back: what ran before runs again, and what the run has made in namespaces of its own stays stopped.
+    WorkloadsLeft {
+        /// Namespaces in which everything was started again.
+        again: Vec<String>,
+        /// Namespaces that the run has made.
+        made: Vec<String>,
+        /// Number of objects in these that are stopped.
+        workloads: u64,
+        /// The first of them with what they would do, for example `portal-look/Deployment/cms 2`.
+        stopped: Vec<String>,
+    },
     /// Workloads whose pods are all ready.
     WorkloadsReady {
         /// Number of workloads.

@@ -44,7 +44,10 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         },
         Some(E::IsolationProbed { .. }) => E::IsolationRemoved { namespaces: texts(&["a"]) },
         Some(E::IsolationRemoved { .. }) => E::WorkloadsStopped { workloads: 2, stopped: texts(&["Deployment/cms 2", "CronJob/nightly running"]) },
-        Some(E::WorkloadsStopped { .. }) => E::WorkloadsReady { workloads: 1, ready: texts(&["Deployment/cms 2/2"]) },
+        Some(E::WorkloadsStopped { .. }) => {
+            E::WorkloadsLeft { again: texts(&["a"]), made: texts(&["b"]), workloads: 1, stopped: texts(&["b/Deployment/cms 2"]) }
+        }
+        Some(E::WorkloadsLeft { .. }) => E::WorkloadsReady { workloads: 1, ready: texts(&["Deployment/cms 2/2"]) },
         Some(E::WorkloadsReady { .. }) => E::SnapshotsTaken {
             snapshots: vec![TakenSnapshot {
                 namespace: "a".into(),

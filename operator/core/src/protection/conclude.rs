@@ -1,5 +1,6 @@
 //! What a backup and a restore have come to: the status fields and conditions that follow from their journal.
 
+mod behind;
 mod left_out;
 mod missing;
 
@@ -11,6 +12,7 @@ use crate::{
     runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey, unreadable},
     told::Noun,
 };
+use behind::{Written, left_behind, written};
 use missing::{MAX_CLAIMS_LISTED, claims_text, incomplete, lacking, missing_claims};
 use p861_crds::{
     BackupStatus, ConditionType, Reason, RestoreStatus, Time,
@@ -193,6 +195,8 @@ pub struct RestoreConclusionFacts<'a> {
     pub missing: &'a [MissingClaim],
     /// The application, if it is restored where it runs.
     pub in_place: Option<InPlace<'a>>,
+    /// The namespaces that are written to.
+    pub writes: &'a [String],
 }
 
 /// An application that is restored where it runs.
@@ -278,51 +282,16 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
     }
 }
 
-/// What has become of the data of an application that is restored where it runs: a mixture from the first step that writes until the last is done; whole after a run
+/// What has become of the data of an application that is restored where it runs: a mixture from the first step that may write until the last is done; whole after a run
 /// that has restored everything. None otherwise: nothing was written, or a part was asked for and is there. Objects that could not be written make no mixture: the
 /// status says which they are.
 fn restored_data(facts: &RestoreConclusionFacts<'_>, in_place: InPlace<'_>, is_whole: bool, run: &RunOutcome<'_>) -> Option<RestoredInPlace> {
-    // A second try at some objects mixes no data.
-    let writes = |key: &StepKey| matches!(key, StepKey::Restore { part, .. } if *part != Part::ObjectsAgain);
-    let is_undone = |step: &StepTimeline| step.outcome != Outcome::Done && StepKey::of(&step.id).as_ref().is_some_and(writes);
-    let is_mixture = !begun_writing(facts, run).is_empty() && run.summary.timeline.iter().any(is_undone);
-    let data = match (is_mixture, is_whole) {
-        (true, _) => RestoredData::Partly,
-        (false, true) if in_place.is_whole => RestoredData::Whole,
-        (false, _) => return None,
+    let data = match (written(facts, run), is_whole) {
+        (Written::Partly(_), _) => RestoredData::Partly,
+        (Written::Nothing | Written::All, true) if in_place.is_whole => RestoredData::Whole,
+        (Written::Nothing | Written::All, _) => return None,
     };
     Some(RestoredInPlace { application: in_place.application.to_owned(), data })
-}
-
-/// The steps that have begun to write.
-fn begun_writing(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Vec<String> {
-    if facts.mode == RestoreMode::Preview {
-        return Vec::new();
-    }
-    let key = |step: &StepTimeline| StepKey::of(&step.id);
-    // Objects that are in the way are found before the first is written.
-    let refused = |step: &StepTimeline| {
-        matches!(key(step), Some(StepKey::Restore { part: Part::Objects, .. }))
-            && step.failure.as_ref().is_some_and(|failure| failure.reason == Reason::Conflicts)
-    };
-    let began = |step: &&StepTimeline| step.attempts > 0 && matches!(key(step), Some(StepKey::Restore { .. })) && !refused(step);
-    run.summary.timeline.iter().filter(began).map(|step| step.id.to_string()).collect()
-}
-
-/// What a restore that ended early has left of the application, in words.
-fn left_behind(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> String {
-    if facts.mode == RestoreMode::Preview {
-        return String::new();
-    }
-    let key = |step: &StepTimeline| StepKey::of(&step.id);
-    let written = begun_writing(facts, run);
-    let stop = run.summary.timeline.iter().find(|step| matches!(key(step), Some(StepKey::Stop { .. })));
-    let started = if stop.is_some_and(|stop| stop.outcome == Outcome::Undone) { "; what ran before was started again" } else { "" };
-    if written.is_empty() {
-        return started.to_owned();
-    }
-    let backup = facts.backup;
-    format!("{started}. The application's data is partly that of backup {backup} (begun: {}): restore again, this backup or another", written.join(", "))
 }
 
 /// Says which objects a run that restored the rest could not write; none if it wrote all.
@@ -372,6 +341,11 @@ pub fn adjusted(run: &RunOutcome<'_>) -> String {
     all.fold(String::new(), |text, (how, number)| format!("{text}; {number} × {how}"))
 }
 
+/// Whether it is a step that restores, and none that looks before whether it can be done.
+fn restores(step: &StepTimeline) -> bool {
+    matches!(StepKey::of(&step.id), Some(StepKey::Restore { .. }))
+}
+
 fn restored_files(run: &RunOutcome<'_>) -> u64 {
     let files = |step: &StepTimeline| match step.evidence {
         Some(Evidence::VolumeRestored { files, .. }) => files,
@@ -383,7 +357,7 @@ fn restored_files(run: &RunOutcome<'_>) -> u64 {
 /// Files that the backup doesn't have and that were removed, or would be; none before a volume has been looked at.
 fn files_removed(run: &RunOutcome<'_>) -> Option<u64> {
     let removed = |step: &StepTimeline| match step.evidence {
-        Some(Evidence::VolumeRestored { removed, .. } | Evidence::VolumePreviewed { removed, .. }) => Some(removed),
+        Some(Evidence::VolumeRestored { removed, .. } | Evidence::VolumePreviewed { removed, .. }) if restores(step) => Some(removed),
         _ => None,
     };
     run.summary.timeline.iter().filter_map(removed).reduce(u64::saturating_add)
@@ -406,7 +380,7 @@ fn removed_files(run: &RunOutcome<'_>) -> String {
 /// What would become of the files of the claims that are there.
 fn previewed_files(run: &RunOutcome<'_>) -> Option<String> {
     let seen = |step: &StepTimeline| match step.evidence {
-        Some(Evidence::VolumePreviewed { removed, changed, created, .. }) => Some([1, removed, changed, created]),
+        Some(Evidence::VolumePreviewed { removed, changed, created, .. }) if restores(step) => Some([1, removed, changed, created]),
         _ => None,
     };
     let add = |a: [u64; 4], b: [u64; 4]| std::array::from_fn(|at| a[at].saturating_add(b[at]));

@@ -117,11 +117,19 @@ pub async fn start_again(context: &RunContext, step_context: &StepContext, site:
         workloads::patch(&client, namespace, patches).await?;
         started += kept.bring_back(namespace, &found, false).await?;
     }
-    if started == 0 {
-        return Ok(EffectOutcome::Done(None));
+    if started > 0 {
+        look.pause().await;
+        return Ok(EffectOutcome::running(format!("{} started again", Noun::Workload.are(started))));
     }
-    look.pause().await;
-    Ok(EffectOutcome::running(format!("{} started again", Noun::Workload.are(started))))
+    let (made, again): (Vec<String>, Vec<String>) = namespaces.iter().cloned().partition(|namespace| own.contains(namespace));
+    let mut stopped = Vec::new();
+    for namespace in &made {
+        let found = workloads::list(&client, namespace, Runner::ALL).await?;
+        stopped.extend(found.iter().filter(|object| objects::is_stopped(object)).filter_map(|object| in_words(namespace, object)));
+    }
+    let count = u64::try_from(stopped.len()).unwrap_or(u64::MAX);
+    stopped.truncate(MAX_PROVEN);
+    Ok(EffectOutcome::done(Evidence::WorkloadsLeft { again, made, workloads: count, stopped }))
 }
 
 fn made_namespaces(evidence: &Evidence) -> &[String] {

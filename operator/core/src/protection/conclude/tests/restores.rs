@@ -26,6 +26,13 @@ fn restored_until(
     reads_damaged_anew: bool,
     end_of: impl Fn(&str) -> End,
 ) -> Conclusion<RestoreStatus> {
+    let run = run_of(actions, mode, end_of);
+    let in_place = (mode == RestoreMode::Execute).then_some(InPlace { application: "portal", is_whole: true });
+    let (before, writes) = (RestoreStatus::default(), ["shinan-portal".to_owned()]);
+    restore(&RestoreConclusionFacts { mode, before: &before, backup: "b", reads_damaged_anew, missing, in_place, writes: &writes }, &run.outcome())
+}
+
+fn run_of(actions: &[p861_crds::common::RunAction], mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Played {
     let spec: RestoreSpec = serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "mode": mode})).expect("a spec");
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None, site: None };
     let application = application(STREAM);
@@ -39,12 +46,73 @@ fn restored_until(
         district: "shinan",
         site: &"home".into(),
         present: &claims(),
+        hidden: &[],
         deadline: SignedDuration::from_hours(6),
         platform: None,
     };
-    let run = play(restore_plan::compile(&facts).expect("compiles"), actions, end_of);
-    let in_place = (mode == RestoreMode::Execute).then_some(InPlace { application: "portal", is_whole: true });
-    restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b", reads_damaged_anew, missing, in_place }, &run.outcome())
+    play(restore_plan::compile(&facts).expect("compiles"), actions, end_of)
+}
+
+#[test]
+fn fault_i2_only_what_may_have_written_leaves_a_mixture_and_the_message_says_what_the_status_says() {
+    let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
+    let untouched = || End::Failed(Failure::permanent(Reason::MoverUnschedulable, "no node takes its mover").and_untouched(true));
+    let aborted = |open: &'static str| restored_until(&[asked(ActionKind::Abort, None)], &[], RestoreMode::Execute, false, but(open, End::Open));
+    let (partly, all) = ("The application's data is partly that of backup b", "All data of backup b was written before");
+    for (case, concluded, data, says) in [
+        ("no mover could begin to write", restored(RestoreMode::Execute, but("restore/portal/objects", untouched())), None, None),
+        (
+            "objects are written, and a volume is certainly as it was",
+            restored(RestoreMode::Execute, but("restore/portal/volume/files", untouched())),
+            Some(RestoredData::Partly),
+            Some(partly),
+        ),
+        ("it may have written", restored(RestoreMode::Execute, but("restore/portal/objects", fails("MoverLost"))), Some(RestoredData::Partly), Some(partly)),
+        ("aborted while volumes are written", aborted("restore/portal/volume/files"), Some(RestoredData::Partly), Some(partly)),
+        ("aborted after all was written", aborted("restore/portal/objects-again"), None, Some(all)),
+    ] {
+        let expected = data.map(|data| RestoredInPlace { application: "portal".into(), data });
+        assert_eq!(concluded.status.in_place, expected, "{case}");
+        let message = &concluded.updates[0].message;
+        for words in [partly, all] {
+            assert_eq!(message.contains(words), says == Some(words), "{case}: {message}");
+        }
+    }
+}
+
+#[test]
+fn fault_i4_a_restore_elsewhere_says_what_it_has_left_there_and_what_stays_stopped_with_the_command() {
+    let facts = |writes: &'static [String], before: &'static RestoreStatus| RestoreConclusionFacts {
+        mode: RestoreMode::Execute,
+        before,
+        backup: "b",
+        reads_damaged_anew: false,
+        missing: &[],
+        in_place: None,
+        writes,
+    };
+    let (writes, before): (&'static [String], _) = (Box::leak(Box::new(["portal-look".to_owned()])), Box::leak(Box::new(RestoreStatus::default())));
+    let mut run = run_of(&[asked(ActionKind::Abort, None)], RestoreMode::Execute, |step| {
+        if step == "restore/portal/volume/files" { End::Open } else { brings(step) }
+    });
+    let left = Evidence::WorkloadsLeft {
+        again: Vec::new(),
+        made: vec!["portal-look".into()],
+        workloads: 2,
+        stopped: vec!["portal-look/Deployment/web 2".into(), "portal-look/CronJob/nightly running".into()],
+    };
+    let stop = run.summary.timeline.iter_mut().find(|step| step.id.as_str() == "stop/portal").expect("a stop");
+    stop.evidence = Some(left);
+    let message = restore(&facts(writes, before), &run.outcome()).updates[0].message.clone();
+    assert!(!message.contains("started again") && !message.contains("The application's data"), "nothing of the application was touched: {message}");
+    for words in [
+        ". In portal-look there is a part of backup b (begun: restore/portal/objects, ",
+        "restore again with spec.conflictPolicy Merge, or remove it",
+        ". Left stopped in portal-look, which this restore has made: 2 workloads (portal-look/Deployment/web 2, portal-look/CronJob/nightly running). ",
+        "or remove them: kubectl delete namespace portal-look",
+    ] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
 }
 
 #[test]
