@@ -2,6 +2,7 @@
 
 mod cluster;
 mod namespaces;
+mod quotas;
 mod stopped;
 
 use crate::support::lone::Lone;

@@ -2,6 +2,7 @@
 
 mod again;
 mod allocate;
+mod charged;
 mod cluster;
 mod compare;
 mod copy;
@@ -27,6 +28,7 @@ mod tokens;
 
 pub use again::{Identity, ObjectCounts, awaits, worth_a_second_try};
 pub use allocate::allocate_anew;
+pub use charged::is_charged;
 pub use cluster::{CLUSTER_KINDS, CLUSTER_VERSION, ClusterKind, ClusterObject, defined_kind, is_established, names_object, permitted, prepare_cluster};
 pub use compare::{ClaimMatch, compare_claims, content, content_as, covers, differences_of, is_untouched, metadata_patch};
 pub use copy::{HARMLESS_KINDS, HarmlessKind, Prepared, prepare, refused_kind};

@@ -13,6 +13,7 @@ mod conflicts;
 mod counting;
 mod passes;
 mod place;
+mod quotas;
 mod reading;
 mod rights;
 mod writing;
@@ -38,6 +39,7 @@ use p861_crds::{
 };
 use p861_vault::{Progress, RepositoryAccess};
 use parking_lot::Mutex;
+use quotas::Quotas;
 use reading::{File, Line, Source};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -207,6 +209,8 @@ impl Restoring<'_> {
     async fn writer(&self, dry_run: bool) -> Result<Writer<'_>, WorkError> {
         let found = discover(self.client).await?;
         *self.with_status.lock() = found.with_status;
+        let targets = self.task.rules.namespaces.values().filter(|target| !self.task.absent.contains(target));
+        let quotas = Quotas::read(self.client, self.pace, targets.cloned().collect()).await?;
         let kinds: Kinds = found.kinds.into_iter().map(|resource| ((resource.group.clone(), resource.kind.clone()), resource)).collect();
         Ok(Writer {
             client: self.client,
@@ -223,6 +227,7 @@ impl Restoring<'_> {
             fixed: Mutex::default(),
             pace: self.pace,
             owners: Mutex::default(),
+            quotas,
         })
     }
 

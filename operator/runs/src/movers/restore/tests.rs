@@ -124,6 +124,7 @@ fn writer<'a>(client: &'a Client, kinds: Kinds, conflict: ConflictHandling, dry_
         fixed: Mutex::default(),
         pace,
         owners: Mutex::default(),
+        quotas: Quotas::default(),
     }
 }
 
@@ -193,6 +194,51 @@ async fn fault_a3_each_object_counts_as_what_happened_under_every_policy() {
         }
         assert_eq!(world.server.lock().there.as_ref().unwrap()["spec"], after, "{policy:?}");
     }
+}
+
+#[tokio::test]
+async fn fault_i3_what_a_quota_counts_is_created_only_if_it_is_missing() {
+    let live = object("v1", "Secret", json!({"a": 1}));
+    let (wanted, other) = (saved(&live, json!({"a": 1})), saved(&live, json!({"a": 3})));
+    let (secrets, maps) = (Some(&["count/secrets"][..]), Some(&["configmaps"][..]));
+    for policy in POLICIES {
+        for (case, quota, there, wanted, asked) in [
+            ("counted and there", secrets, true, &wanted, &["GET"][..]),
+            ("whose quotas can't be read", None, true, &wanted, &["GET"][..]),
+            ("counted and missing", secrets, false, &wanted, &["GET", "POST"][..]),
+            ("not counted", maps, true, &wanted, &["POST", "GET"][..]),
+            ("without a quota", Some(&[][..]), false, &wanted, &["POST"][..]),
+        ] {
+            let world = World::with(there.then(|| live.clone()));
+            let (client, pace) = (client(&world.server), Mutex::default());
+            let mut writer = writer(&client, kinds_of(wanted), ConflictHandling::Policy(policy), false, &pace);
+            writer.quotas = Quotas::of("n", quota);
+            let (outcome, _) = writer.write(wanted.clone(), false).await.unwrap();
+            assert_eq!(outcome, if there { Outcome::Same } else { Outcome::Created(String::new()) }, "{case}, {policy:?}");
+            assert_eq!(world.asked(), asked, "{case}, {policy:?}");
+        }
+        let world = World::with(Some(live.clone()));
+        let (client, pace) = (client(&world.server), Mutex::default());
+        let mut writer = writer(&client, kinds_of(&other), ConflictHandling::Policy(policy), false, &pace);
+        writer.quotas = Quotas::of("n", secrets);
+        writer.write(other.clone(), false).await.unwrap();
+        assert!(!world.asked().contains(&"POST".to_owned()), "{policy:?}: what differs isn't created either");
+    }
+}
+
+#[tokio::test]
+async fn fault_i3_a_quota_that_the_restore_writes_itself_counts_from_then_on() {
+    let quota = object("v1", "ResourceQuota", json!({"hard": {"persistentvolumeclaims": "3"}}));
+    let world = World::with(None);
+    let (client, pace) = (client(&world.server), Mutex::default());
+    let claim = object("v1", "PersistentVolumeClaim", json!({}));
+    let kinds = kinds_of(&quota).into_iter().chain(kinds_of(&claim)).collect();
+    let writer = writer(&client, kinds, ConflictHandling::Policy(ConflictPolicy::Merge), false, &pace);
+    writer.write(saved(&quota, quota["spec"].clone()), false).await.unwrap();
+    world.server.lock().there = Some(claim.clone());
+    world.asked();
+    writer.write(saved(&claim, json!({})), false).await.unwrap();
+    assert!(!world.asked().contains(&"POST".to_owned()));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Writes one object, or tries it by dry run: created where it is not there, else as the policy for existing objects says. A preview goes the same way.
 
-use super::{counting::Outcome, place::Place};
+use super::{counting::Outcome, place::Place, quotas::Quotas};
 use crate::{
     asking::{ask, fields, is_duplicate, is_untried},
     movers::work::WorkError,
@@ -59,6 +59,7 @@ pub(super) struct Writer<'a> {
     pub(super) fixed: Mutex<HashSet<Identity>>,
     pub(super) pace: &'a Mutex<Pace>,
     pub(super) owners: Mutex<HashMap<(String, Owner), String>>,
+    pub(super) quotas: Quotas,
 }
 
 /// What came of creating an object.
@@ -171,17 +172,27 @@ impl Writer<'_> {
         if let Some(outcome) = self.within_rights(&mut item).await? {
             return Ok((outcome, item.adjusted));
         }
+        let outcome = self.put(&mut item, &resource).await?;
+        Ok((outcome, item.adjusted))
+    }
+
+    /// Creates the object, or does with the one that is there as the policy says.
+    async fn put(&self, item: &mut Item<'_>, resource: &ApiResource) -> Result<Outcome, WorkError> {
+        if self.quotas.charge(&item.object, resource)
+            && let Some(outcome) = self.if_there(item).await?
+        {
+            return Ok(outcome);
+        }
         let adjusted = item.adjusted.len();
-        let outcome = match self.create(&mut item).await? {
-            Made::Yes => Outcome::Created(String::new()),
-            Made::Refused(status) => Outcome::Refused(status.message),
+        match self.create(item).await? {
+            Made::Yes => Ok(Outcome::Created(String::new())),
+            Made::Refused(status) => Ok(Outcome::Refused(status.message)),
             Made::Exists => {
                 // The API server looks at addresses and ports before it looks at names: those of a Service that is there are taken by itself.
                 item.adjusted.truncate(adjusted);
-                self.existing(&mut item).await?
+                self.existing(item).await
             }
-        };
-        Ok((outcome, item.adjusted))
+        }
     }
 
     /// Looks at an object that is there: what the policy would do with it, by dry run.
@@ -233,12 +244,21 @@ impl Writer<'_> {
         }
     }
 
+    /// Does with the object that is there as the policy says.
     pub(super) async fn existing(&self, item: &mut Item<'_>) -> Result<Outcome, WorkError> {
-        let live = match ask(self.pace, || item.what(), || item.place.get()).await? {
-            Ok(Some(live)) => live,
-            Ok(None) => return Ok(Outcome::Refused("it was deleted while it was compared".into())),
-            Err(status) => return Ok(Outcome::Refused(status.message)),
-        };
+        Ok(self.if_there(item).await?.unwrap_or_else(|| Outcome::Refused("it was deleted while it was compared".into())))
+    }
+
+    /// The same; none if it is not there.
+    async fn if_there(&self, item: &mut Item<'_>) -> Result<Option<Outcome>, WorkError> {
+        match ask(self.pace, || item.what(), || item.place.get()).await? {
+            Ok(Some(live)) => self.found(item, live).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(status) => Ok(Some(Outcome::Refused(status.message))),
+        }
+    }
+
+    async fn found(&self, item: &mut Item<'_>, live: Value) -> Result<Outcome, WorkError> {
         if live.pointer("/metadata/deletionTimestamp").is_some() {
             return Ok(self.in_the_way("it is being deleted: see its metadata.finalizers".into()));
         }
