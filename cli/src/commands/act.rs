@@ -41,7 +41,7 @@ pub async fn perform<K: Watched>(context: &Context<'_>, verb: &RunVerb) -> Resul
         RunVerb::Answer(answer) => {
             let act = ActOnStep { name: answer.name.clone(), step: answer.step.clone(), reason: answer.reason.clone() };
             let run = open::<K>(context, &act.name).await?;
-            let step = the_step(context, K::NOUN, &act, &run, |step| step.prompt.is_some())?;
+            let step = the_step(context, &act, &run, ActionKind::Answer)?;
             let said = if answer.no { "no" } else { "yes" };
             send::<K>(context, &act.name, RunAction { answer: Some(said.into()), ..new(ActionKind::Answer, Some(step), act.reason) }).await
         }
@@ -61,7 +61,7 @@ pub async fn on_run<K: Watched>(context: &Context<'_>, act: &Act, kind: ActionKi
 
 async fn on_step<K: Watched>(context: &Context<'_>, act: &ActOnStep, kind: ActionKind) -> Result<ExitStatus> {
     let run = open::<K>(context, &act.name).await?;
-    let step = the_step(context, K::NOUN, act, &run, |step| step.prompt.is_none() || kind == ActionKind::Skip)?;
+    let step = the_step(context, act, &run, kind)?;
     let asks = |current: &&CurrentStep| current.id == step && current.prompt.is_some();
     if kind == ActionKind::Retry && run.current_steps().iter().any(|current| asks(&current)) {
         return Err(Failure::refused(text::answer_instead(K::NOUN, &act.name, &step, context.hub.place())));
@@ -97,16 +97,25 @@ pub async fn open<K: Watched>(context: &Context<'_>, name: &str) -> Result<K> {
 }
 
 /// The step that is meant: the one that was typed, or the only one that waits for such an action.
-fn the_step<K: Watched>(context: &Context<'_>, noun: &str, act: &ActOnStep, run: &K, fits: impl Fn(&CurrentStep) -> bool) -> Result<String> {
+fn the_step<K: Watched>(context: &Context<'_>, act: &ActOnStep, run: &K, kind: ActionKind) -> Result<String> {
     if let Some(step) = &act.step {
         return Ok(step.clone());
     }
-    let waiting: Vec<&str> =
-        run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson && fits(step)).map(|step| step.id.as_str()).collect();
+    let fits = |step: &CurrentStep| match kind {
+        ActionKind::Skip => true,
+        ActionKind::Answer => step.prompt.is_some(),
+        _ => step.prompt.is_none(),
+    };
+    let ids = |those: &dyn Fn(&CurrentStep) -> bool| -> Vec<&str> { run.current_steps().iter().filter(|step| those(step)).map(|step| step.id.as_str()).collect() };
+    let mut waiting = ids(&|step| step.phase == RunPhase::WaitingForPerson && fits(step));
+    // A step that waits for something else than a person is given up all the same.
+    if waiting.is_empty() && kind == ActionKind::Skip {
+        waiting = ids(&|_| true);
+    }
     match waiting.as_slice() {
         [one] => Ok((*one).to_owned()),
-        [] => Err(Failure::refused(text::no_step_waits(noun, &act.name, context.hub.place()))),
-        many => Err(Failure::usage(text::which_step(noun, &act.name, many))),
+        [] => Err(Failure::refused(text::no_step_waits(K::NOUN, &act.name, context.hub.place()))),
+        many => Err(Failure::usage(text::which_step(K::NOUN, &act.name, many))),
     }
 }
 

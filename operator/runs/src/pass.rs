@@ -13,7 +13,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use p861_core::{
     engine::{
-        CancelCause, Command, CurrentStep, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, WaitsFor,
+        CancelCause, Command, CurrentStep, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, UNDER_WAY, WaitsFor,
         sealed::ChainHead, settle, summary,
     },
     runs::{Action, RunOutcome},
@@ -83,14 +83,12 @@ pub struct Pass {
 impl Pass {
     /// The run as conclusions read it.
     pub fn outcome(&self) -> RunOutcome<'_> {
-        RunOutcome { plan: &self.plan, journal: &self.journal, summary: &self.summary }
+        RunOutcome { plan: &self.plan, journal: &self.journal, summary: &self.summary, progress: &self.progress }
     }
 }
 
 /// Bounds a pass if the engine never settles; the rest waits for the next pass.
 const MAX_ROUNDS: usize = 64;
-/// What is said of an effect that has said nothing yet.
-const UNDER_WAY: &str = "under way";
 /// How long a pass waits for an effect before it leaves it to a later pass.
 const EFFECT_WAIT: Duration = Duration::from_millis(250);
 

@@ -5,7 +5,6 @@ use p861_core::{
     engine::{StepProgress, WaitsFor},
     quantity,
     runs::RunClass,
-    told::Noun,
 };
 use p861_crds::{
     RunView, Time,
@@ -20,21 +19,7 @@ pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView
         .current
         .iter()
         .map(|step| {
-            let progress = pass.progress.get(&step.id);
-            let mut message = match &step.waits_for {
-                WaitsFor::Effect | WaitsFor::Undo => progress.map_or_else(|| "under way".to_owned(), describe),
-                WaitsFor::Stop => "being stopped".into(),
-                WaitsFor::Answer { people, answered, .. } => format!("{answered} of {people} answered"),
-                WaitsFor::Decision => "waits for a person: retry, skip or abort".into(),
-                WaitsFor::Retry { time } => format!("tried again at {time:.0}"),
-                WaitsFor::Steps { steps } => format!("waits for {}", steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-                WaitsFor::Turn => "waits for its turn".into(),
-                WaitsFor::Resume => "paused".into(),
-                WaitsFor::End => "waits for the end of the run".into(),
-            };
-            if let Some(failure) = &step.failure {
-                message = format!("{message}; before: {}", failure.message);
-            }
+            let message = step.words(pass.progress.get(&step.id));
             let (prompt, remedy) = match &step.waits_for {
                 WaitsFor::Answer { text, .. } if class == RunClass::Change => (Some(text.clone()), Some(format!("p861 ticket done {name}"))),
                 WaitsFor::Decision if class == RunClass::Change => (None, Some(format!("p861 ticket start {name}"))),
@@ -69,21 +54,6 @@ pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView
             seal: pass.head.as_ref().map(|head| head.seal.clone()),
         },
         observed_actions: i32::try_from(summary.observed_actions).unwrap_or(i32::MAX),
-    }
-}
-
-/// A running step's progress as a sentence: its own message, or what it counts.
-fn describe(progress: &StepProgress) -> String {
-    if let Some(message) = &progress.message {
-        return message.clone();
-    }
-    let bytes = |value: u64| quantity::human_bytes(value);
-    match (progress.bytes_done, progress.bytes_total, progress.items_done, progress.items_total) {
-        (Some(done), Some(total), ..) => format!("{} of {}", bytes(done), bytes(total)),
-        (Some(done), None, ..) if done > 0 => bytes(done),
-        (_, _, Some(done), Some(total)) => format!("{done} of {total}"),
-        (_, _, Some(done), None) => Noun::Item.count(done),
-        _ => "under way".into(),
     }
 }
 

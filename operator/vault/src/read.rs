@@ -130,6 +130,13 @@ impl Repository {
         serde_json::from_slice(&text).map_err(|error| VaultError::Damaged { object: INVENTORY.into(), what: error.to_string() })
     }
 
+    /// The same of a snapshot that is being read; none if it can't be.
+    pub(crate) fn inventory_in(&self, repository: &Indexed, snapshot: &SnapshotFile) -> Option<serde_json::Value> {
+        let (mut text, node) = (Vec::new(), self.node(repository, snapshot, INVENTORY).ok()?);
+        repository.dump(&node, &mut text).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
     /// Files under a part, by their path in it, with their sizes, in order.
     ///
     /// # Errors

@@ -77,8 +77,22 @@ impl Repository {
     /// If there is no such snapshot, or the repository can't be read. Damage is in the report.
     pub fn verify_snapshot(&self, id: &str, read_data: bool) -> Result<VerifyReport, VaultError> {
         let snapshot = self.snapshot(id)?;
+        self.verify_in(&self.indexed()?, &snapshot, read_data)
+    }
+
+    /// The same without its contents, and its inventory, with one reading of the index. No inventory if it can't be read: the rest is sound without.
+    ///
+    /// # Errors
+    /// As [`Self::verify_snapshot`].
+    pub fn verify_with_inventory(&self, id: &str) -> Result<(VerifyReport, Option<serde_json::Value>), VaultError> {
+        let snapshot = self.snapshot(id)?;
         let repository = self.indexed()?;
-        let (blobs, needs) = self.needs(&repository, &snapshot)?;
+        let report = self.verify_in(&repository, &snapshot, false)?;
+        Ok((report, self.inventory_in(&repository, &snapshot)))
+    }
+
+    fn verify_in(&self, repository: &Indexed, snapshot: &SnapshotFile, read_data: bool) -> Result<VerifyReport, VaultError> {
+        let (blobs, needs) = self.needs(repository, snapshot)?;
         let listed = self.engine("list the packs", self.store.list_with_size(FileType::Pack))?;
         let there: BTreeMap<Id, u32> = listed.into_iter().collect();
         let mut bytes = 0;

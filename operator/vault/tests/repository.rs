@@ -134,6 +134,15 @@ fn sealing_twice_gives_the_same_snapshot_and_leaves_no_part() {
 }
 
 #[test]
+fn fault_i5_what_verifies_a_snapshot_reads_what_it_says_of_itself_too() {
+    let fixture = Fixture::new();
+    let sealed = fixture.sealed();
+    let (report, inventory) = fixture.repository.verify_with_inventory(&sealed.snapshot).unwrap();
+    assert_eq!(report, fixture.repository.verify_snapshot(&sealed.snapshot, false).unwrap());
+    assert_eq!(inventory, Some(fixture.repository.inventory(&sealed.snapshot).unwrap()));
+}
+
+#[test]
 fn a_wrong_password_and_another_repository_are_told_apart() {
     let fixture = Fixture::new();
     let place = fixture.path("repository");

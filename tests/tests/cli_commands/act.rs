@@ -81,6 +81,20 @@ async fn the_step_that_waits_is_found_and_several_must_be_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_i5_a_step_that_waits_for_no_person_is_found_by_a_skip_and_several_are_named() {
+    let hub = Hub::of("skips").await;
+    hub.drill("one", "Running", json!([running("start/approval/rest", "1 of 2 ready; waits for Deployment/old 0/1")])).await;
+    let said = hub.p861(&["drill", "skip", "one", "--reason", "old never runs", "--no-wait"]);
+    assert_eq!((said.code, said.err.as_str()), (0, "Skip start/approval/rest was requested\n"));
+    hub.drill("two", "Running", json!([running("start/approval/rest", "waits"), running("start/portal/rest", "waits")])).await;
+    let which = hub.p861(&["drill", "skip", "two", "--reason", "known"]);
+    assert_eq!((which.code, which.err.as_str()), (2, "error: several steps of drill two wait; name one: start/approval/rest, start/portal/rest\n"));
+    hub.drill("none", "Running", json!([])).await;
+    let none = hub.p861(&["drill", "skip", "none", "--reason", "known"]);
+    assert_eq!((none.code, none.err.as_str()), (3, "error: no step of drill none is waiting for that: p861 drill show none -d skips\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_would_have_no_effect_is_refused_and_not_sent() {
     let hub = Hub::of("effects").await;
     hub.ended_drill("ended", true).await;

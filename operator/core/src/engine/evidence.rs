@@ -115,6 +115,9 @@ pub enum Evidence {
         workloads: u64,
         /// The first of them with their pods, for example `Deployment/cms 2/2`.
         ready: Vec<String>,
+        /// The first that are not, and were not when the backup was taken: for these it was not waited.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_awaited: Vec<String>,
     },
     /// Snapshots of claims: their points in time have passed, so that the application may go on.
     SnapshotsTaken {
@@ -253,6 +256,9 @@ pub enum Evidence {
         /// All names, as JSON of pairs of reason and name.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left_out_names: Vec<StoredObject>,
+        /// The first workloads that had not all of their pods ready, for example `n/Deployment/cms`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_ready: Vec<String>,
     },
     /// The files of a claim.
     VolumeSaved(SavedPart),
@@ -283,6 +289,9 @@ pub enum Evidence {
         packs: u64,
         /// Size of these packs in bytes.
         bytes: u64,
+        /// Workloads that had not all of their pods ready when the snapshot was taken, as its inventory names them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_ready: Vec<String>,
     },
     /// What a restore of the objects would do.
     RestorePreviewed {

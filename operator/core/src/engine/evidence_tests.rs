@@ -47,7 +47,9 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::WorkloadsStopped { .. }) => {
             E::WorkloadsLeft { again: texts(&["a"]), made: texts(&["b"]), workloads: 1, stopped: texts(&["b/Deployment/cms 2"]) }
         }
-        Some(E::WorkloadsLeft { .. }) => E::WorkloadsReady { workloads: 1, ready: texts(&["Deployment/cms 2/2"]) },
+        Some(E::WorkloadsLeft { .. }) => {
+            E::WorkloadsReady { workloads: 1, ready: texts(&["Deployment/cms 2/2"]), not_awaited: texts(&["Deployment/old 0/1"]) }
+        }
         Some(E::WorkloadsReady { .. }) => E::SnapshotsTaken {
             snapshots: vec![TakenSnapshot {
                 namespace: "a".into(),
@@ -85,11 +87,14 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
             kinds: vec![SavedKind { namespace: "n".into(), group: "apps".into(), kind: "Deployment".into(), version: "v1".into(), count: 3 }],
             left_out: vec![LeftOut { reason: "Excluded".into(), count: 1, names: texts(&["Deployment n/cache"]) }],
             left_out_names: vec![StoredObject { sha256: "ab".into(), bytes: 900 }],
+            not_ready: texts(&["n/Deployment/old"]),
         },
         Some(E::ObjectsSaved { .. }) => E::VolumeSaved(part(None, &["vanished"])),
         Some(E::VolumeSaved(_)) => E::StreamSaved(part(Some("ab"), &[])),
         Some(E::StreamSaved(_)) => E::Sealed { snapshot: "0a1b".into(), files: 1, bytes: 2, added: 3, objects: 143, recovery_point_time: time() },
-        Some(E::Sealed { .. }) => E::SnapshotVerified { snapshot: "0a1b".into(), blobs: 1, packs: 2, bytes: 3 },
+        Some(E::Sealed { .. }) => {
+            E::SnapshotVerified { snapshot: "0a1b".into(), blobs: 1, packs: 2, bytes: 3, not_ready: texts(&["n/Deployment/old"]) }
+        }
         Some(E::SnapshotVerified { .. }) => {
             let list = StoredObject { sha256: "ab".into(), bytes: 900 };
             E::RestorePreviewed {

@@ -23,6 +23,7 @@ mod standing;
 mod states;
 mod step;
 mod summary;
+mod waiting;
 
 use jiff::Timestamp;
 use p861_crds::common::RunPhase;
@@ -43,6 +44,7 @@ pub use plan::{Limits, Plan, PlanError, Planned};
 pub use states::StepState;
 pub use step::{Backoff, Hold, LONGEST_CLEAN_UP_WAIT, LONGEST_ID, OnFailure, OnTimeout, Prompt, Retry, Step, StepId, StepIdError};
 pub use summary::{CleanUpTrouble, Counts, CurrentStep, MOST_CURRENT_STEPS, Outcome, RunFailure, RunSummary, StepTimeline, WaitsFor, summary};
+pub use waiting::UNDER_WAY;
 
 /// Where a run stands.
 pub type Phase = RunPhase;

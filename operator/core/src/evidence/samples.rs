@@ -144,8 +144,8 @@ pub fn passed() -> DrillReport {
         refused: None,
         patches_unmatched: Vec::new(),
     });
-    steps[9].evidence =
-        Some(Evidence::WorkloadsReady { workloads: 2, ready: vec!["Deployment/approval-web 2/2".into(), "Deployment/approval-worker 1/1".into()] });
+    let ready = vec!["Deployment/approval-web 2/2".into(), "Deployment/approval-worker 1/1".into()];
+    steps[9].evidence = Some(Evidence::WorkloadsReady { workloads: 2, ready, not_awaited: Vec::new() });
     steps[10].evidence = Some(Evidence::MarkerRead { time: at(-611.0), output: "2026-11-15 00:49:51+00".into() });
     steps[16].attempts = 2;
     steps[16].message = Some("the store can't be reached (connection refused): check the endpoint and the network".into());

@@ -181,7 +181,7 @@ mod tests {
                 awaiting,
             }),
         };
-        let ready = Evidence::WorkloadsReady { workloads: 1, ready: Vec::new() };
+        let ready = Evidence::WorkloadsReady { workloads: 1, ready: Vec::new(), not_awaited: Vec::new() };
         for (inputs, worth) in [
             (vec![ready.clone()], false),
             (vec![ready.clone(), evidence(None)], false),

@@ -246,7 +246,7 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
             let is_preview = facts.mode == RestoreMode::Preview;
             let left_out = left_out::restore_text(&status.left_out, if is_preview { "would be left out" } else { "left out" });
             if let Some((reason, message)) = shortfall {
-                return ConditionUpdate::bad(ConditionType::Succeeded, reason, message + &adjusted(run) + &left_out);
+                return ConditionUpdate::bad(ConditionType::Succeeded, reason, message + &adjusted(run) + &run.not_awaited() + &left_out);
             }
             let changes = status.changes.clone().unwrap_or_default();
             match facts.mode {
@@ -264,14 +264,15 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
                     ConditionType::Succeeded,
                     Reason::Complete,
                     format!(
-                        "{} created, {} changed, {} the same; {}{}{}{}{left_out}",
+                        "{} created, {} changed, {} the same; {}{}{}{}{}{left_out}",
                         Noun::Object.count(changes.create),
                         changes.change,
                         changes.same,
                         Noun::File.count(restored_files(run)),
                         removed_files(run),
                         adjusted(run),
-                        lacking(facts.missing)
+                        lacking(facts.missing),
+                        run.not_awaited()
                     ),
                 ),
             }

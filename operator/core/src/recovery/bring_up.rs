@@ -198,13 +198,17 @@ struct Compiler<'a> {
     steps: Vec<Step<Action>>,
     /// The step that stops what runs. Whatever writes is told by its evidence what must stay still.
     stopped: Option<StepId>,
+    /// The step that verifies the backup. Whatever starts is told by its evidence which workloads were not ready in it.
+    verified: Option<StepId>,
+    /// Workloads that the steps so far wait for, by namespace.
+    awaited: BTreeMap<String, Vec<WorkloadReference>>,
 }
 
 impl<'a> Compiler<'a> {
     fn new(request: &'a BringUp<'a>) -> Result<Self, CompileError> {
         let Subject { name, spec, .. } = request.subject;
         let first = spec.namespaces.first().ok_or_else(|| CompileError::Invalid(format!("application {name}: spec.namespaces is empty")))?;
-        Ok(Self { request, spec, first, steps: Vec::new(), stopped: None })
+        Ok(Self { request, spec, first, steps: Vec::new(), stopped: None, verified: None, awaited: BTreeMap::new() })
     }
 
     /// The namespace written to for one in the backup.
@@ -243,6 +247,7 @@ impl<'a> Compiler<'a> {
         let action = self.mover(self.target(None), None, MoverTask::VerifyStored { snapshot: Some(self.snapshot()) });
         let step = Step::new(id.clone(), action, self.request.deadline).on_failure(OnFailure::Abort);
         self.steps.push(step.after(self.request.gates.data.clone()).retry(Retry::times(2)));
+        self.verified = Some(id.clone());
         Ok(id)
     }
 
@@ -402,7 +407,25 @@ impl<'a> Compiler<'a> {
         let namespaces: Vec<String> = if claims.is_empty() { all() } else { claims.keys().cloned().collect() };
         let workloads = namespaces.into_iter().map(|namespace| (namespace, Vec::new())).collect();
         let id = StepKey::start_rest(self.request.subject.name).id()?;
-        Ok(self.add(id, Action::Start { site: self.site(), workloads, claims }, gate, 2))
+        Ok(self.starts(id, workloads, claims, gate))
+    }
+
+    /// Adds a step that starts workloads, and waits for those that no step before it has waited for.
+    fn starts(
+        &mut self,
+        id: StepId,
+        workloads: BTreeMap<String, Vec<WorkloadReference>>,
+        claims: BTreeMap<String, Vec<String>>,
+        gate: &[StepId],
+    ) -> StepId {
+        let saved_as = self.request.target.rules.namespaces.iter().map(|(saved, target)| (target.clone(), saved.clone()));
+        let saved_as = saved_as.filter(|(target, _)| workloads.contains_key(target)).collect();
+        let awaited = self.awaited.clone();
+        for (namespace, listed) in &workloads {
+            self.awaited.entry(namespace.clone()).or_default().extend(listed.iter().cloned());
+        }
+        let after: Vec<StepId> = gate.iter().chain(self.verified.iter().filter(|verified| !gate.contains(verified))).cloned().collect();
+        self.add(id, Action::Start { site: self.site(), workloads, claims, saved_as, awaited }, &after, 2)
     }
 
     fn tier(&mut self, tier: &Tier, gate: &[StepId]) -> Result<StepId, CompileError> {
@@ -411,7 +434,7 @@ impl<'a> Compiler<'a> {
             workloads.entry(namespace).or_default().push(workload);
         }
         let id = StepKey::start_tier(self.request.subject.name, &tier.name).id()?;
-        Ok(self.add(id, Action::Start { site: self.site(), workloads, claims: BTreeMap::new() }, gate, 2))
+        Ok(self.starts(id, workloads, BTreeMap::new(), gate))
     }
 
     /// Streams go into running containers. Returns what the next tier waits for.

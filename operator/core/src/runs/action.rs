@@ -168,6 +168,12 @@ pub enum Action {
         /// Namespace → claims: only workloads that use them must be ready; an empty list means all.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         claims: BTreeMap<String, Vec<String>>,
+        /// Namespace → its name in the backup, whose inventory says which workloads were not ready there: for these nobody waits.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        saved_as: BTreeMap<String, String>,
+        /// Namespace → workloads that a step before has waited for, or a person has given up: nobody waits for them twice.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        awaited: BTreeMap<String, Vec<WorkloadReference>>,
     },
     /// A check holds.
     Check {

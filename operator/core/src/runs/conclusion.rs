@@ -2,12 +2,17 @@
 
 use super::{Action, Part, PreflightSubject, StepKey, left::left};
 use crate::{
-    conditions::ConditionUpdate,
-    engine::{Evidence, Journal, Outcome, Plan, RunSummary, SkipCause, Step, StepTimeline},
+    conditions::{ConditionUpdate, shorten},
+    engine::{CurrentStep, Evidence, Journal, Outcome, Plan, RunSummary, SkipCause, Step, StepId, StepProgress, StepTimeline},
     ids::SiteName,
 };
 use p861_crds::{ConditionType, Reason, protection::backup::Verification};
 use std::collections::BTreeMap;
+
+/// Workloads that a message names.
+const MAX_WORKLOADS_NAMED: usize = 5;
+/// How much of what a step waits for the condition of its run says.
+const MAX_WAIT_CHARS: usize = 512;
 
 /// A run as the engine sees it: running or ended.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +23,8 @@ pub struct RunOutcome<'a> {
     pub journal: &'a Journal,
     /// The summary of that journal.
     pub summary: &'a RunSummary,
+    /// What the effects under way have said.
+    pub progress: &'a BTreeMap<StepId, StepProgress>,
 }
 
 impl<'a> RunOutcome<'a> {
@@ -95,11 +102,35 @@ impl<'a> RunOutcome<'a> {
         (!all.is_empty()).then(|| ConditionUpdate::bad(ConditionType::CleanedUp, Reason::StepSkipped, all.join("; ")))
     }
 
-    /// The steps under way, for the message of a run that has not ended.
+    /// The steps under way, each with what it waits for, for the message of a run that has not ended.
     pub fn current_steps(&self) -> String {
-        let steps: Vec<&str> = self.summary.current.iter().map(|step| step.id.as_str()).collect();
-        steps.join(", ")
+        let told = |step: &CurrentStep| match step.waits(self.progress.get(&step.id)) {
+            Some(waits) => format!("{}: {}", step.id, shorten(&waits, MAX_WAIT_CHARS)),
+            None => step.id.to_string(),
+        };
+        let steps: Vec<String> = self.summary.current.iter().map(told).collect();
+        steps.join("; ")
     }
+
+    /// Names the workloads that were started and not waited for; empty if there were none.
+    pub fn not_awaited(&self) -> String {
+        let named = self.summary.timeline.iter().filter_map(|step| match &step.evidence {
+            Some(Evidence::WorkloadsReady { not_awaited: named, .. }) => Some(named),
+            _ => None,
+        });
+        not_awaited(&named.flatten().cloned().collect::<Vec<_>>())
+    }
+}
+
+/// Says which workloads are not waited for, since they were not ready when the backup was taken; empty if there are none.
+pub fn not_awaited(workloads: &[String]) -> String {
+    if workloads.is_empty() {
+        return String::new();
+    }
+    let first: Vec<&str> = workloads.iter().take(MAX_WORKLOADS_NAMED).map(String::as_str).collect();
+    let more = workloads.len() - first.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("; not ready when the backup was taken, and not waited for: {}{more}", first.join(", "))
 }
 
 /// Text for a step that is done, and whose evidence is not what the step must prove.

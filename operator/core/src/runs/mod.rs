@@ -23,7 +23,7 @@ pub use action::{Action, Bubble, ClaimSnapshot, PreflightSubject};
 pub use admission::{Admission, Contested, Limits, RepositoryUse, Request, RunRef, Running, SiteNamespace, WaitReason, Why, admit, admit_in_turn, conflict};
 pub use class::{RunClass, UnknownClass};
 pub(crate) use conclusion::unreadable;
-pub use conclusion::{BackupFinding, Conclusion, RunOutcome};
+pub use conclusion::{BackupFinding, Conclusion, RunOutcome, not_awaited};
 pub use error::CompileError;
 pub use scope::{Allotment, AllottedSite, HubObject, Occupants, Occupied, OutOfScope, Permitted, Scope, SiteNotAllotted, Touched};
 pub use step_key::{Part, StepKey, StepKeyError};

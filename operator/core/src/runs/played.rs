@@ -3,9 +3,10 @@
 #![allow(clippy::expect_used, clippy::missing_panics_doc, missing_docs, reason = "a test stops where it is wrong")]
 
 use super::{Action, RunOutcome};
-use crate::engine::{Command, Direction, Entry, Evidence, Failure, Journal, Plan, RunSummary, StepId, settle, summary};
+use crate::engine::{Command, Direction, Entry, Evidence, Failure, Journal, Plan, RunSummary, StepId, StepProgress, settle, summary};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::common::{ActionKind, RunAction};
+use std::collections::BTreeMap;
 
 /// How a step ends, each time it is tried.
 #[expect(clippy::large_enum_variant, reason = "a few of them, in tests")]
@@ -29,11 +30,13 @@ pub struct Played {
     pub plan: Plan<Action>,
     pub journal: Journal,
     pub summary: RunSummary,
+    /// What the steps that are open have said.
+    pub progress: BTreeMap<StepId, StepProgress>,
 }
 
 impl Played {
     pub fn outcome(&self) -> RunOutcome<'_> {
-        RunOutcome { plan: &self.plan, journal: &self.journal, summary: &self.summary }
+        RunOutcome { plan: &self.plan, journal: &self.journal, summary: &self.summary, progress: &self.progress }
     }
 }
 
@@ -72,7 +75,7 @@ pub fn play(plan: Plan<Action>, actions: &[RunAction], end_of: impl Fn(&str) -> 
         }
     }
     let summary = summary(&plan, &journal, now).expect("a summary");
-    Played { plan, journal, summary }
+    Played { plan, journal, summary, progress: BTreeMap::new() }
 }
 
 fn performed(command: &Command, end_of: &impl Fn(&str) -> End) -> Option<Entry> {

@@ -13,6 +13,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("tried again at {time}", "{time} 重试"),
     ("waits for {what}", "等待 {what}"),
     ("waits for its turn", "排队等待"),
+    ("not ready when the backup was taken, and not waited for: {workloads}", "备份时未就绪，因此未等待：{workloads}"),
     ("waits for the end of the run", "等待任务结束"),
     ("waits for the next step", "等待下一步骤"),
     ("{message}; before: {failure}", "{message}；此前：{failure}"),

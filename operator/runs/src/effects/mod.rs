@@ -147,7 +147,9 @@ async fn perform(context: &RunContext, step_context: &StepContext, permitted: Pe
         }
         Action::Stop { site, namespaces } => stop::perform(context, step_context, &at(site)?, namespaces).await,
         Action::StartAgain { site, namespaces } => stop::start_again(context, step_context, &at(site)?, namespaces).await,
-        Action::Start { site, workloads, claims } => start::perform(context, step_context, &at(site)?, workloads, claims).await,
+        Action::Start { site, workloads, claims, saved_as, awaited } => {
+            start::perform(context, step_context, &at(site)?, &start::Starts { workloads, claims, saved_as, awaited }).await
+        }
         Action::Check { site, namespace, check } => check::perform(context, step_context, permitted, &at(site)?, namespace, check).await,
         Action::ReadMarker { site, namespace, marker } => read_marker(context, permitted, &at(site)?, namespace, marker).await,
         Action::TakeSnapshots { site, snapshots } => snapshot::take(context, step_context, &at(site)?, snapshots).await,

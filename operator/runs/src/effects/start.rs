@@ -11,7 +11,7 @@ use kube::{Api, Client, api::ListParams};
 use p861_core::{
     engine::{Evidence, Failure},
     objects::{self, Runner},
-    runs::AllottedSite,
+    runs::{self, AllottedSite},
 };
 use p861_crds::{
     Reason, WorkloadReference,
@@ -25,29 +25,61 @@ const MAX_NAMED: usize = 5;
 /// Workloads that the evidence names.
 const MAX_PROVEN: usize = 50;
 
+/// What a step starts, and what of it isn't waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Starts<'a> {
+    /// Namespace → workloads; no workloads means all that are still stopped, of every kind.
+    pub workloads: &'a BTreeMap<String, Vec<WorkloadReference>>,
+    /// Namespace → claims: only workloads that use them are waited for.
+    pub claims: &'a BTreeMap<String, Vec<String>>,
+    /// Namespace → its name in the backup.
+    pub saved_as: &'a BTreeMap<String, String>,
+    /// Namespace → workloads that a step before has waited for.
+    pub awaited: &'a BTreeMap<String, Vec<WorkloadReference>>,
+}
+
+impl Starts<'_> {
+    /// Whether a step before has waited for it.
+    fn is_awaited(&self, namespace: &str, object: &Value) -> bool {
+        self.awaited.get(namespace).into_iter().flatten().any(|workload| is(workload, object))
+    }
+
+    /// Whether it was not ready when the backup was taken.
+    fn was_down(&self, namespace: &str, object: &Value, not_ready: &BTreeSet<&str>) -> bool {
+        let saved = self.saved_as.get(namespace).map_or(namespace, String::as_str);
+        not_ready.contains(format!("{saved}/{}/{}", objects::kind(object), objects::name(object)).as_str())
+    }
+}
+
+/// The workloads that were not ready when the backup was taken, as the step proves that has verified it.
+fn not_ready(inputs: &BTreeMap<String, Evidence>) -> BTreeSet<&str> {
+    let mut named = BTreeSet::new();
+    for evidence in inputs.values() {
+        if let Evidence::SnapshotVerified { not_ready, .. } = evidence {
+            named.extend(not_ready.iter().map(String::as_str));
+        }
+    }
+    named
+}
+
 /// Where the workloads of a step stand.
 #[derive(Default)]
 struct Standing {
     ready: Vec<String>,
+    /// Workloads that are not ready, and were not when the backup was taken.
+    not_awaited: Vec<String>,
     /// Workloads that are not ready: namespace, words, selector of its pods.
     waiting: Vec<(String, String, String)>,
     /// Objects that are started now.
     started: usize,
 }
 
-/// Gives each workload what it had and waits until all are ready. No workloads for a namespace means all that are still stopped, of every kind; with claims,
-/// only those that use them are waited for.
-pub async fn perform(
-    context: &RunContext,
-    step_context: &StepContext,
-    site: &AllottedSite,
-    workloads: &BTreeMap<String, Vec<WorkloadReference>>,
-    claims: &BTreeMap<String, Vec<String>>,
-) -> Result<EffectOutcome> {
+/// Gives each workload what it had and waits until all are ready: but not for those that were not when the backup was taken, nor twice for any.
+pub async fn perform(context: &RunContext, step_context: &StepContext, site: &AllottedSite, starts: &Starts<'_>) -> Result<EffectOutcome> {
     let (client, look) = (context.sites.client(site).await?, Look::begins());
     let kept = Kept { client: &client, own: &context.hub.namespace, run: &step_context.run.uid };
-    let mut standing = Standing::default();
-    for (namespace, listed) in workloads {
+    let (mut standing, not_ready) = (Standing::default(), not_ready(&step_context.inputs));
+    for (namespace, listed) in starts.workloads {
         let named_kinds: BTreeSet<Runner> = listed.iter().filter_map(runner).collect();
         let kinds = if listed.is_empty() { BTreeSet::from(Runner::ALL) } else { named_kinds };
         let found = workloads::list(&client, namespace, kinds).await?;
@@ -63,15 +95,19 @@ pub async fn perform(
         if listed.is_empty() {
             standing.started += kept.bring_back(namespace, &found, false).await?;
         }
-        let claims = claims.get(namespace).map_or(&[][..], Vec::as_slice);
-        look_at(&mut standing, namespace, wanted.into_iter().filter(|object| claims.is_empty() || objects::uses(object, claims)));
+        let claims = starts.claims.get(namespace).map_or(&[][..], Vec::as_slice);
+        let awaits = |object: &&Value| (claims.is_empty() || objects::uses(object, claims)) && !starts.is_awaited(namespace, object);
+        look_at(&mut standing, namespace, wanted.into_iter().filter(awaits), |object| starts.was_down(namespace, object, &not_ready));
     }
     let all = standing.ready.len() + standing.waiting.len();
     if standing.started == 0 && standing.waiting.is_empty() {
-        standing.ready.truncate(MAX_PROVEN);
-        return Ok(EffectOutcome::done(Evidence::WorkloadsReady { workloads: u64::try_from(all).unwrap_or(u64::MAX), ready: standing.ready }));
+        let Standing { mut ready, mut not_awaited, .. } = standing;
+        ready.truncate(MAX_PROVEN);
+        not_awaited.truncate(MAX_PROVEN);
+        return Ok(EffectOutcome::done(Evidence::WorkloadsReady { workloads: u64::try_from(all).unwrap_or(u64::MAX), ready, not_awaited }));
     }
-    let message = format!("{} of {all} ready{}", standing.ready.len(), waits_for(&client, &standing).await);
+    let not_awaited = runs::not_awaited(&standing.not_awaited);
+    let message = format!("{} of {all} ready{}{not_awaited}", standing.ready.len(), waits_for(&client, &standing).await);
     look.pause().await;
     Ok(EffectOutcome::running(message))
 }
@@ -90,21 +126,16 @@ fn is_dns_of_copy(object: &Value) -> bool {
     label(ROLE_LABEL) == Some(LABEL_VALUE_DNS) && label(RUN_LABEL).is_some()
 }
 
-/// Whether its own spec wants no pods. Of a DaemonSet only its status says how many it wants, once its controller has seen it.
-fn wants_none(object: &Value) -> bool {
-    object.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0)
-}
-
 /// Sorts workloads that keep a number of pods by whether they have them. What is started in this pass counts as waiting: its status is of before.
-fn look_at<'a>(standing: &mut Standing, namespace: &str, found: impl Iterator<Item = &'a Value>) {
+fn look_at<'a>(standing: &mut Standing, namespace: &str, found: impl Iterator<Item = &'a Value>, was_down: impl Fn(&Value) -> bool) {
     for object in found.filter(|object| objects::controller(object).is_none() && !is_dns_of_copy(object)) {
         let Some(runner) = Runner::of(object).filter(|runner| runner.keeps_ready()) else { continue };
         let Some(state) = pods::state_of(object) else { continue };
         let words = format!("{}/{} {}/{}", runner.kind(), objects::name(object), state.ready, state.wanted);
-        // Where no pods are wanted and nothing is to be started there is nothing to wait for: the cluster's controllers take their time over what they see.
-        let is_there = wants_none(object) || (state.observed && state.ready >= state.wanted);
-        if objects::start(object).is_none() && is_there {
+        if objects::start(object).is_none() && pods::is_up(object, &state) {
             standing.ready.push(words);
+        } else if was_down(object) {
+            standing.not_awaited.push(words);
         } else {
             standing.waiting.push((namespace.to_owned(), words, state.selector));
         }
@@ -175,9 +206,39 @@ mod tests {
         let starts = workloads::starts(&found);
         assert_eq!(starts.iter().map(|(_, name, _)| name.as_str()).collect::<Vec<_>>(), ["held"]);
         let mut standing = Standing::default();
-        look_at(&mut standing, "n", found.iter());
+        look_at(&mut standing, "n", found.iter(), |_| false);
         assert_eq!(standing.ready, ["Deployment/off 0/0", "Deployment/up 2/2"]);
         assert_eq!(standing.waiting.iter().map(|(_, words, _)| words.as_str()).collect::<Vec<_>>(), ["Deployment/held 0/0", "Deployment/slow 1/2"]);
+    }
+
+    #[test]
+    fn fault_i5_nobody_waits_for_what_was_not_ready_when_the_backup_was_taken_nor_twice_for_anything() {
+        let found = ["up", "broken", "slow", "given-up"].map(|name| deployment(name, 1, i64::from(name == "up"), &json!({})));
+        let reference = |name: &str| WorkloadReference { kind: p861_crds::WorkloadKind::Deployment, name: name.into(), namespace: None };
+        let (saved_as, nothing) = (BTreeMap::from([("n".to_owned(), "of-the-backup".to_owned())]), BTreeMap::new());
+        let (workloads, awaited) = (BTreeMap::new(), BTreeMap::from([("n".to_owned(), vec![reference("given-up")])]));
+        let starts = Starts { workloads: &workloads, claims: &nothing, saved_as: &saved_as, awaited: &awaited };
+        let verified = |not_ready: &[&str]| Evidence::SnapshotVerified {
+            snapshot: "s".into(),
+            blobs: 1,
+            packs: 1,
+            bytes: 1,
+            not_ready: not_ready.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        for (named, waits, not_awaited) in [
+            (&["of-the-backup/Deployment/broken", "of-the-backup/Deployment/up"][..], &["Deployment/slow 0/1"][..], &["Deployment/broken 0/1"][..]),
+            // Of another namespace or kind, or from a backup of an earlier release.
+            (&["n/Deployment/broken", "of-the-backup/StatefulSet/broken"][..], &["Deployment/broken 0/1", "Deployment/slow 0/1"][..], &[][..]),
+            (&[][..], &["Deployment/broken 0/1", "Deployment/slow 0/1"][..], &[][..]),
+        ] {
+            let inputs = BTreeMap::from([("verify/a".to_owned(), verified(named))]);
+            let (mut standing, not_ready) = (Standing::default(), not_ready(&inputs));
+            let awaits = |object: &&Value| !starts.is_awaited("n", object);
+            look_at(&mut standing, "n", found.iter().filter(awaits), |object| starts.was_down("n", object, &not_ready));
+            assert_eq!(standing.ready, ["Deployment/up 1/1"], "{named:?}");
+            assert_eq!(standing.waiting.iter().map(|(_, words, _)| words.as_str()).collect::<Vec<_>>(), waits, "{named:?}");
+            assert_eq!(standing.not_awaited, not_awaited, "{named:?}");
+        }
     }
 
     #[test]
@@ -196,7 +257,7 @@ mod tests {
             set,
         ];
         let mut standing = Standing::default();
-        look_at(&mut standing, "n", found.iter());
+        look_at(&mut standing, "n", found.iter(), |_| false);
         assert_eq!(standing.ready, ["Deployment/off 0/0"]);
         let waiting: Vec<&str> = standing.waiting.iter().map(|(_, words, _)| words.as_str()).collect();
         assert_eq!(waiting, ["Deployment/held 0/0", "Deployment/up 0/1", "DaemonSet/agent 0/0"]);

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     decoding,
     error::{Error, ErrorContext as _},
+    sites::pods,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, Service};
@@ -19,7 +20,7 @@ use kube::{
 };
 use p861_core::{
     engine::SavedKind,
-    objects::{self, LeaveReason, LeftOutTally, NamespaceFacts, SaveDecision, StatusOwner},
+    objects::{self, LeaveReason, LeftOutTally, NamespaceFacts, Runner, SaveDecision, StatusOwner},
 };
 use p861_crds::{
     Reason,
@@ -27,6 +28,7 @@ use p861_crds::{
     protection::backup::LeftOut,
 };
 use p861_vault::{Filled, Progress};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,6 +48,8 @@ const PAGE_SIZE: u32 = 500;
 const MAX_PARALLEL_LISTS: usize = 8;
 /// Pages of a kind that are fetched, or wait, while another one is written: more would only fill the memory.
 const PAGES_AHEAD: usize = 1;
+/// Workloads that are named because they are not ready. A restore waits for the others.
+const MAX_NOT_READY: usize = 200;
 
 /// What was saved.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +62,8 @@ pub struct Saved {
     pub left_out: Vec<LeftOut>,
     /// The same with all names.
     pub named: Vec<LeftOut>,
+    /// The first workloads that have not all of their pods ready, as a restore will know them: with namespace, kind and name.
+    pub not_ready: Vec<String>,
 }
 
 /// What decides whether an object is saved, and as what. Objects are judged beside the task that asks for them.
@@ -67,6 +73,8 @@ struct Judge {
     facts: BTreeMap<String, NamespaceFacts>,
     /// Kinds whose objects have a status that is data, by group and kind.
     with_status: BTreeSet<(String, String)>,
+    /// Workloads that have not all of their pods ready.
+    not_ready: Mutex<BTreeSet<String>>,
 }
 
 /// What is listed, and where it goes.
@@ -112,7 +120,7 @@ pub async fn save(
         std::fs::create_dir_all(&place).map_err(|error| disk(&place, &error))?;
     }
     let (objects, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-    let mut judge = Judge { exclude: exclude.to_vec(), facts: BTreeMap::new(), with_status: found.with_status };
+    let mut judge = Judge { exclude: exclude.to_vec(), facts: BTreeMap::new(), with_status: found.with_status, not_ready: Mutex::default() };
     let source = &Source { client, files, objects, bytes, on_progress };
     let mut left_out = LeftOutTally::default();
     for kinds in found.unanswered {
@@ -138,7 +146,8 @@ pub async fn save(
     }
     source.files.all();
     kinds.sort();
-    Ok(Saved { objects: source.objects.load(Ordering::Relaxed), kinds, left_out: left_out.listed(), named: left_out.named() })
+    let not_ready = judge.not_ready.lock().iter().take(MAX_NOT_READY).cloned().collect();
+    Ok(Saved { objects: source.objects.load(Ordering::Relaxed), kinds, left_out: left_out.listed(), named: left_out.named(), not_ready })
 }
 
 /// Which Services of a namespace select pods: what follows from those is not saved.
@@ -157,12 +166,21 @@ async fn facts(client: &Client, namespace: &str) -> Result<NamespaceFacts, WorkE
     }
 }
 
+/// Whether it is a workload of the application itself that has not the pods that it wants. What controllers make is their matter.
+fn is_down(object: &Value) -> bool {
+    let keeps_ready = Runner::of(object).is_some_and(Runner::keeps_ready) && objects::controller(object).is_none();
+    keeps_ready && pods::state_of(object).is_some_and(|state| !pods::is_up(object, &state))
+}
+
 impl Judge {
     fn judge(&self, namespace: &str, resource: &ApiResource, mut object: Value) -> SaveDecision {
         if let Some(object) = object.as_object_mut() {
             // The items of a list don't say it.
             object.insert("apiVersion".into(), json!(resource.api_version));
             object.insert("kind".into(), json!(resource.kind));
+        }
+        if is_down(&object) {
+            self.not_ready.lock().insert(format!("{namespace}/{}/{}", resource.kind, objects::name(&object)));
         }
         let nothing = NamespaceFacts::default();
         let is_data = self.with_status.contains(&(resource.group.clone(), resource.kind.clone()));
@@ -326,4 +344,39 @@ impl Writing {
 fn saved_kind(namespace: &str, resource: &ApiResource, lines: &Lines) -> Option<SavedKind> {
     let (group, version, kind) = (resource.group.clone(), resource.version.clone(), resource.kind.clone());
     (lines.count > 0).then(|| SavedKind { namespace: namespace.into(), group, kind, version, count: lines.count })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_i5_a_backup_knows_which_workloads_were_not_ready() {
+        let workload = |name: &str, wanted: i64, ready: i64| {
+            json!({"metadata": {"name": name, "namespace": "n", "generation": 2},
+                "spec": {"replicas": wanted, "selector": {"matchLabels": {"app": name}}, "template": {}, "serviceName": "s"},
+                "status": {"observedGeneration": 2, "replicas": wanted, "updatedReplicas": ready, "readyReplicas": ready}})
+        };
+        let mut made = workload("web-5d", 1, 0);
+        made["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u", "controller": true}]);
+        let judge = Judge { exclude: Vec::new(), facts: BTreeMap::new(), with_status: BTreeSet::new(), not_ready: Mutex::default() };
+        let resource = |kind: &str, plural: &str| ApiResource {
+            group: "apps".into(),
+            version: "v1".into(),
+            api_version: "apps/v1".into(),
+            kind: kind.into(),
+            plural: plural.into(),
+        };
+        for (kind, plural, object) in [
+            ("Deployment", "deployments", workload("up", 2, 2)),
+            ("Deployment", "deployments", workload("down", 1, 0)),
+            ("Deployment", "deployments", workload("off", 0, 0)),
+            ("StatefulSet", "statefulsets", workload("db", 3, 2)),
+            ("ReplicaSet", "replicasets", made),
+        ] {
+            judge.judge("n", &resource(kind, plural), object);
+        }
+        let found: Vec<String> = judge.not_ready.lock().iter().cloned().collect();
+        assert_eq!(found, ["n/Deployment/down", "n/StatefulSet/db"]);
+    }
 }

@@ -71,10 +71,10 @@ pub(super) async fn store(
     });
     let (saved, stored) = tokio::join!(saved, stored);
     // Why the list has broken off, rather than that what was to be stored has.
-    let Saved { objects: count, kinds, left_out, named } = saved.map_err(|error| broke_off(&error))??;
+    let Saved { objects: count, kinds, left_out, named, not_ready } = saved.map_err(|error| broke_off(&error))??;
     let (part, resources) = (saved_part(stored?), kinds.len() as u64);
     let left_out_names = lists::stored_names(objects, &named).await?;
-    Ok(Evidence::ObjectsSaved { part, objects: count, resources, kinds, left_out, left_out_names })
+    Ok(Evidence::ObjectsSaved { part, objects: count, resources, kinds, left_out, left_out_names, not_ready })
 }
 
 #[cfg(test)]

@@ -14,13 +14,22 @@ use p861_crds::{
     protection::backup::{LeftOut, MissingClaim},
 };
 use p861_vault::{Repository, RepositoryAccess, SealSpec, VaultError};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Marks a sealed snapshot that lacks something its backup should have. Also whoever has nothing but the repository then takes it only for what it is.
 pub const PARTIAL_TAG: &str = "p861-partial";
 /// Marks a sealed snapshot of an application in which a restore had ended half way.
 pub const HALF_RESTORED_TAG: &str = "p861-half-restored";
+
+/// Where the inventory names the workloads that had not all of their pods ready.
+const NOT_READY: &str = "notReady";
+
+/// The workloads that an inventory says were not ready. One of an earlier release says it of none.
+pub fn not_ready_in(inventory: Option<&Value>) -> Vec<String> {
+    let named = inventory.and_then(|inventory| inventory.get(NOT_READY)?.as_array());
+    named.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+}
 
 /// The snapshot that the step before has sealed.
 pub fn sealed_snapshot(inputs: &BTreeMap<String, Evidence>) -> Result<SnapshotId, WorkError> {
@@ -47,6 +56,8 @@ pub struct PartsToSeal {
     names: Vec<StoredObject>,
     /// Claims that have no part: nothing could read them.
     missing: Vec<MissingClaim>,
+    /// Workloads that had not all of their pods ready.
+    not_ready: Vec<String>,
 }
 
 impl PartsToSeal {
@@ -87,13 +98,14 @@ pub fn parts_to_seal(facts: &SealFacts, inputs: &BTreeMap<String, Evidence>) -> 
     }
     let unread = facts.parts.iter().filter(|part| !is_saved(part)).filter_map(|part| facts.why_not_saved(part, why_not));
     let missing = facts.missing.iter().cloned().chain(unread).collect();
-    let mut sealed = PartsToSeal { parts, objects: 0, kinds: Vec::new(), left_out: Vec::new(), names: Vec::new(), missing };
+    let mut sealed = PartsToSeal { parts, objects: 0, kinds: Vec::new(), left_out: Vec::new(), names: Vec::new(), missing, not_ready: Vec::new() };
     for input in inputs.values() {
-        if let Evidence::ObjectsSaved { objects, kinds, left_out, left_out_names, .. } = input {
+        if let Evidence::ObjectsSaved { objects, kinds, left_out, left_out_names, not_ready, .. } = input {
             sealed.objects += objects;
             sealed.kinds.extend_from_slice(kinds);
             sealed.left_out.extend_from_slice(left_out);
             sealed.names.extend_from_slice(left_out_names);
+            sealed.not_ready.extend_from_slice(not_ready);
         }
     }
     Ok(sealed)
@@ -101,12 +113,12 @@ pub fn parts_to_seal(facts: &SealFacts, inputs: &BTreeMap<String, Evidence>) -> 
 
 /// The recovery point is the time at which reading of the first part began: everything written before is in the backup.
 pub fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, saved: &PartsToSeal, lease: &LeaseGuard) -> Result<Evidence, VaultError> {
-    let PartsToSeal { parts, objects, kinds, left_out, names: _, missing } = saved;
+    let PartsToSeal { parts, objects, kinds, left_out, names: _, missing, not_ready } = saved;
     let time = parts.values().map(|part| part.started_at).min().unwrap_or_else(Timestamp::now);
     let inventory = json!({
         "formatVersion": 1, "application": facts.application, "district": facts.district, "backup": facts.backup, "site": facts.site, "run": run,
         "namespaces": facts.namespaces, "recoveryPointTime": time.to_string(), "consistency": if facts.consistent { "Application" } else { "Crash" },
-        "objects": objects, "kinds": kinds, "leftOut": left_out, "leftOutUnnamed": saved.unnamed(), "missingClaims": missing, "halfRestoredBy": facts.half_restored, "parts": parts, "operatorVersion": env!("CARGO_PKG_VERSION"),
+        "objects": objects, "kinds": kinds, "leftOut": left_out, "leftOutUnnamed": saved.unnamed(), "missingClaims": missing, (NOT_READY): not_ready, "halfRestoredBy": facts.half_restored, "parts": parts, "operatorVersion": env!("CARGO_PKG_VERSION"),
     });
     let spec = SealSpec {
         run: run.into(),
@@ -167,6 +179,7 @@ mod tests {
                     kinds: vec![kind.clone()],
                     left_out: vec![excluded.clone()],
                     left_out_names: Vec::new(),
+                    not_ready: vec!["n/Deployment/old".into()],
                 },
             ),
             ("save/a/volume/v".to_owned(), Evidence::VolumeSaved(saved("volumes/v"))),
@@ -175,6 +188,7 @@ mod tests {
         let all = parts_to_seal(&facts(&["objects", "volumes/v"]), &inputs).unwrap();
         assert_eq!((all.objects, all.parts.keys().map(String::as_str).collect::<Vec<_>>()), (3, vec!["save/a/objects", "save/a/volume/v"]));
         assert_eq!((all.kinds, all.left_out), (vec![kind], vec![excluded]), "the inventory names the kinds and what was left out");
+        assert_eq!(all.not_ready, ["n/Deployment/old"], "fault_i5: and what did not run");
         let unknown = BTreeMap::from([("save/a/volume/w".to_owned(), Evidence::Unknown(json!({"v": 9, "kind": "volumeSaved"})))]);
         for (inputs, said) in [
             (inputs.clone(), "no step proves that part volumes/w was saved"),
@@ -195,6 +209,7 @@ mod tests {
             kinds: Vec::new(),
             left_out: left_out.to_vec(),
             left_out_names: Vec::new(),
+            not_ready: Vec::new(),
         };
         let missing = |claim: &str, reason: &str, message: &str| MissingClaim { claim: claim.into(), reason: reason.into(), message: message.into() };
         let facts = SealFacts { missing: vec![missing("n/disk", "ClaimNotReadable", "is a block device")], ..facts(&["objects", "volumes/v", "volumes/m.w"]) };
@@ -232,8 +247,15 @@ mod tests {
         }
         let left_out_names = stored_names(&objects, &tally.named()).await.unwrap();
         let saved = |left_out_names: Vec<StoredObject>| {
-            let evidence =
-                Evidence::ObjectsSaved { part: saved("objects"), objects: 3, resources: 1, kinds: Vec::new(), left_out: tally.listed(), left_out_names };
+            let evidence = Evidence::ObjectsSaved {
+                part: saved("objects"),
+                objects: 3,
+                resources: 1,
+                kinds: Vec::new(),
+                left_out: tally.listed(),
+                left_out_names,
+                not_ready: Vec::new(),
+            };
             parts_to_seal(&facts(&["objects"]), &BTreeMap::from([("save/a/objects".to_owned(), evidence)])).unwrap()
         };
         let first = saved(left_out_names.clone());

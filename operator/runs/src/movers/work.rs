@@ -307,8 +307,9 @@ async fn perform(
                 None => seal::sealed_snapshot(&inputs)?,
             };
             blocking(move || {
-                let report = Repository::open(&access)?.verify_snapshot(snapshot.as_str(), false)?;
-                Ok(Evidence::SnapshotVerified { snapshot, blobs: report.blobs, packs: report.packs, bytes: report.bytes })
+                let (report, inventory) = Repository::open(&access)?.verify_with_inventory(snapshot.as_str())?;
+                let not_ready = seal::not_ready_in(inventory.as_ref());
+                Ok(Evidence::SnapshotVerified { snapshot, blobs: report.blobs, packs: report.packs, bytes: report.bytes, not_ready })
             })
             .await
         }

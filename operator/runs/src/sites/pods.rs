@@ -189,6 +189,12 @@ pub fn state_of(workload: &Value) -> Option<WorkloadState> {
     }
 }
 
+/// Whether a workload has the pods that it wants. Where its own spec wants none there is nothing to wait for: the cluster's controllers take their time over what they
+/// see. (Of a DaemonSet only its status says how many it wants, once its controller has seen it.)
+pub fn is_up(workload: &Value, state: &WorkloadState) -> bool {
+    workload.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0) || (state.observed && state.ready >= state.wanted)
+}
+
 impl From<ReplicaSet> for WorkloadState {
     fn from(found: ReplicaSet) -> Self {
         let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());

@@ -39,8 +39,12 @@ pub(super) fn facts(evidence: &Evidence, clock: Clock) -> Vec<Words> {
         Evidence::IsolationRemoved { namespaces } => vec![named("已移除的命名空间", "removed namespaces", namespaces)],
         Evidence::NamespacesMade { made } => some("新建的命名空间", "new namespaces", made),
         Evidence::WorkloadsStopped { workloads, stopped } => counted("已停止的工作负载", "stopped workloads", *workloads, stopped),
-        Evidence::WorkloadsReady { workloads, ready } => counted("就绪的工作负载", "workloads that are ready", *workloads, ready),
-        Evidence::SnapshotVerified { snapshot, blobs, packs, bytes } => {
+        Evidence::WorkloadsReady { workloads, ready, not_awaited } => {
+            let mut facts = counted("就绪的工作负载", "workloads that are ready", *workloads, ready);
+            facts.extend(some("备份时未就绪，因此未等待", "not ready when the backup was taken, and not waited for", not_awaited));
+            facts
+        }
+        Evidence::SnapshotVerified { snapshot, blobs, packs, bytes, not_ready: _ } => {
             let (snapshot, bytes) = (snapshot.as_str().get(..16).unwrap_or(snapshot.as_str()).to_owned(), human_bytes(*bytes));
             vec![t(
                 format!("快照 {snapshot} 完整：{blobs} 个数据块，{packs} 个数据包，{bytes}"),

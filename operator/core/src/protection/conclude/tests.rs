@@ -90,7 +90,7 @@ fn works(step: &str) -> End {
     let (snapshot, recovery_point_time) = ("0a1b2c3d".into(), "2026-11-15T00:59:00Z".parse().expect("a time"));
     End::Done(match step {
         "seal/portal" => Some(Evidence::Sealed { snapshot, recovery_point_time, objects: 143, files: 7, bytes: 1024, added: 512 }),
-        "verify/portal" => Some(Evidence::SnapshotVerified { snapshot, blobs: 9, packs: 1, bytes: 1024 }),
+        "verify/portal" => Some(Evidence::SnapshotVerified { snapshot, blobs: 9, packs: 1, bytes: 1024, not_ready: Vec::new() }),
         _ => None,
     })
 }
@@ -192,7 +192,15 @@ fn fault_a1_what_a_backup_left_out_stands_in_its_status_unless_it_comes_again_by
     let part = SavedPart { part: "objects".into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings: Vec::new() };
     let left_out =
         vec![left("MadeByOwner", 7, "Pod n/web-1"), left("BeingDeleted", 2, "Secret n/a"), left("StaleDiscovery", 1, "every kind of metrics.k8s.io/v1beta1")];
-    let saved = Evidence::ObjectsSaved { part, objects: 143, resources: 0, kinds: Vec::new(), left_out: left_out.clone(), left_out_names: Vec::new() };
+    let saved = Evidence::ObjectsSaved {
+        part,
+        objects: 143,
+        resources: 0,
+        kinds: Vec::new(),
+        left_out: left_out.clone(),
+        left_out_names: Vec::new(),
+        not_ready: Vec::new(),
+    };
     let concluded = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/objects", End::Done(Some(saved)))).outcome());
     assert_eq!(concluded.status.contents.expect("contents").left_out, left_out[1..]);
     let message = concluded.updates.last().map(|update| update.message.as_str());
@@ -220,6 +228,7 @@ fn fault_b12_a_backup_without_an_object_that_the_application_names_has_failed_an
             kinds: kinds.clone(),
             left_out: left_out.clone(),
             left_out_names: Vec::new(),
+            not_ready: Vec::new(),
         };
         let concluded = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/objects", End::Done(Some(saved)))).outcome());
         let succeeded = concluded.updates.last().expect("a condition");

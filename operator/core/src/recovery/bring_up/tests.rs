@@ -62,6 +62,27 @@ fn fault_b12_a_copy_is_told_of_definitions_only_and_a_restore_of_all_that_the_ap
 }
 
 #[test]
+fn fault_i5_every_start_knows_what_was_not_ready_in_the_backup_and_what_was_waited_for_before() {
+    let spec: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["n"],
+        "tiers": [{"name": "data", "workloadRefs": [{"kind": "StatefulSet", "name": "db"}]},
+            {"name": "web", "workloadRefs": [{"kind": "Deployment", "name": "web"}]}]}))
+    .expect("a spec");
+    let subject = subject(&spec);
+    let mut request = request(&subject, Parts::all());
+    request.target.rules.namespaces = BTreeMap::from([("n".to_owned(), "m".to_owned())]);
+    let mut before: Vec<String> = Vec::new();
+    for step in bring_up(&request).expect("compiles").steps {
+        let Action::Start { workloads, saved_as, awaited, .. } = &step.action else { continue };
+        assert!(step.dependencies().any(|id| id.as_str() == "verify/a"), "{}: its evidence names what was not ready", step.id);
+        assert_eq!(saved_as, &BTreeMap::from([("m".to_owned(), "n".to_owned())]), "{}", step.id);
+        let named = |all: &BTreeMap<String, Vec<WorkloadReference>>| all.values().flatten().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(named(awaited), before, "{}: nobody waits twice", step.id);
+        before.extend(named(workloads));
+    }
+    assert_eq!(before, ["StatefulSet/db", "Deployment/web"]);
+}
+
+#[test]
 fn fault_b13_what_needed_the_application_is_tried_again_once_it_runs_and_before_it_is_checked() {
     let spec: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["n"],
         "tiers": [{"name": "data", "workloadRefs": [{"kind": "StatefulSet", "name": "db"}]}],

@@ -202,7 +202,8 @@ impl Action {
                 touched.names.extend(namespaces.values().flatten().map(String::as_str));
                 touched
             }
-            Self::Start { site, workloads, claims } => {
+            // What is only not waited for is not touched.
+            Self::Start { site, workloads, claims, saved_as: _, awaited: _ } => {
                 let mut touched = Touched::within(site, workloads.keys().chain(claims.keys()));
                 touched.names.extend(claims.values().flatten().map(String::as_str));
                 for (namespace, workload) in workloads.iter().flat_map(|(namespace, all)| all.iter().map(move |workload| (namespace, workload))) {

@@ -374,6 +374,35 @@ fn each_end_of_a_restore_has_its_condition() {
 }
 
 #[test]
+fn fault_i5_a_restore_that_waits_says_for_what_and_one_that_has_ended_for_what_it_did_not_wait() {
+    let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
+    for (said, expected) in [
+        (Some("1 of 2 ready; waits for Deployment/web 0/1"), "start/portal/rest: 1 of 2 ready; waits for Deployment/web 0/1"),
+        (Some(crate::engine::UNDER_WAY), "start/portal/rest"),
+        (None, "start/portal/rest"),
+    ] {
+        let mut run = run_of(&[], RestoreMode::Execute, but("start/portal/rest", End::Open));
+        let step = StepKey::start_rest("portal").id().expect("an id");
+        run.progress = said.map(|said| (step, crate::engine::StepProgress::message(said))).into_iter().collect();
+        let (before, writes) = (RestoreStatus::default(), ["shinan-portal".to_owned()]);
+        let facts = RestoreConclusionFacts {
+            mode: RestoreMode::Execute,
+            before: &before,
+            backup: "b",
+            reads_damaged_anew: false,
+            missing: &[],
+            in_place: None,
+            writes: &writes,
+        };
+        assert_eq!(restore(&facts, &run.outcome()).updates[0].message, expected, "{said:?}");
+    }
+    let ready = Evidence::WorkloadsReady { workloads: 2, ready: Vec::new(), not_awaited: vec!["Deployment/old 0/1".into()] };
+    let concluded = restored(RestoreMode::Execute, but("start/portal/rest", End::Done(Some(ready))));
+    let said = "137 objects created, 1 changed, 5 the same; 40 files; not ready when the backup was taken, and not waited for: Deployment/old 0/1";
+    assert_eq!((concluded.updates[0].status, concluded.updates[0].message.as_str()), (Some(true), said));
+}
+
+#[test]
 fn fault_c4_removed_files_are_counted_in_the_status_and_told_beforehand() {
     let first = vec!["shell.php".into()];
     let found = Evidence::VolumePreviewed { removed: 3, changed: 12, created: 2, first };

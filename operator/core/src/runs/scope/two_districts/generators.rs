@@ -259,7 +259,7 @@ of_each_variant! { Action, actions, action_variant, |n|
         btree_map(n.namespace(), vec(n.workload(), 0..2), 0..2),
         btree_map(n.namespace(), vec(n.object(), 0..2), 0..2),
     )
-        .prop_map(|(site, workloads, claims)| Action::Start { site, workloads, claims }),
+        .prop_map(|(site, workloads, claims)| Action::Start { site, workloads, claims, saved_as: BTreeMap::new(), awaited: BTreeMap::new() }),
     Check => (n.site(), n.namespace(), n.check()).prop_map(|(site, namespace, check)| Action::Check { site, namespace, check }),
     ReadMarker => (n.site(), n.namespace(), n.workload()).prop_map(|(site, namespace, workload_ref)| {
         let (write, read) = (vec!["$(MARKER)".into()], vec!["psql".into()]);
