@@ -180,6 +180,8 @@ fn page(backup: &Backup, clock: &Clock, language: Language, place: &str) -> Vec<
         .maybe(text::F_CONTENTS, contents);
     let missing = status.contents.iter().flat_map(|contents| &contents.missing_claims);
     let facts = missing.fold(facts, |facts, missing| facts.with(text::F_MISSING, text::missing_claim(missing).pick(language)));
+    let changed = status.contents.iter().flat_map(|contents| &contents.changed_files);
+    let facts = changed.fold(facts, |facts, changed| facts.with(text::F_CHANGED_FILES, text::changed_files(changed).pick(language)));
     let facts = facts
         .maybe(text::F_SIZE, status.size.as_ref().map(|s| format!("{}, +{}", size(&s.total), s.added.as_ref().map_or_else(|| "?".into(), size))))
         .maybe(text::F_REPOSITORY, status.repository.as_ref())
@@ -246,6 +248,22 @@ mod tests {
         ];
         let names: Vec<String> = worth_showing(&sorted).iter().map(kube::ResourceExt::name_any).collect();
         assert_eq!(names, ["a5", "a4", "a2", "b1"]);
+    }
+
+    #[test]
+    fn fault_i8_files_that_changed_while_they_were_read_are_shown_with_their_number() {
+        let mut backup = backup("portal-7", "portal", 1, Some("Stored"));
+        let changed = json!([{"claim": "n/files", "count": 12, "first": ["changed while it was read: /a", "vanished: /b"]}]);
+        let contents = json!({"objects": 143, "volumes": 1, "streams": 0, "changedFiles": changed});
+        backup.status.get_or_insert_default().contents = serde_json::from_value(contents).expect("contents");
+        let clock = Clock::in_zone(jiff::tz::TimeZone::UTC).at("2026-11-24T09:00:00Z".parse().expect("a time"));
+        for (language, told) in [
+            (Language::En, "claim n/files, 12 files: changed while it was read: /a; vanished: /b; …"),
+            (Language::Zh, "存储卷声明 n/files，12 个文件：读取期间发生变化：/a；已消失：/b；…"),
+        ] {
+            let shown: Vec<String> = page(&backup, &clock, language, "").iter().map(ToString::to_string).collect();
+            assert!(shown.iter().any(|line| line.contains(told)), "{shown:#?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Bilingual, Language, Word, both, many_of};
 use p861_crds::protection::{
-    backup::{BackupContents, MissingClaim},
+    backup::{BackupContents, ChangedFiles, MissingClaim},
     restore::{ConflictPolicy, RestoreChanges},
 };
 
@@ -30,6 +30,17 @@ pub fn missing_claim(missing: &MissingClaim) -> Bilingual {
     both(
         format!("claim {}{colon} {}", missing.claim, missing.message),
         format!("存储卷声明 {}：{}", missing.claim, p861_core::told::in_chinese(&missing.message)),
+    )
+}
+
+/// Files of a claim that changed or vanished while they were read.
+pub fn changed_files(changed: &ChangedFiles) -> Bilingual {
+    let chinese: Vec<String> = changed.first.iter().map(|first| p861_core::told::in_chinese(first)).collect();
+    let is_all = usize::try_from(changed.count).is_ok_and(|count| count <= changed.first.len());
+    let (more, more_zh) = if is_all { ("", "") } else { ("; …", "；…") };
+    both(
+        format!("claim {}, {}: {}{more}", changed.claim, many_of(changed.count, "file"), changed.first.join("; ")),
+        format!("存储卷声明 {}，{} 个文件：{}{more_zh}", changed.claim, changed.count, chinese.join("；")),
     )
 }
 

@@ -157,6 +157,7 @@ words! {
     F_BACKUP: "newest backup", "最近备份";
     F_CLUSTER_UID: "cluster UID", "集群标识";
     F_CONTENTS: "contents", "内容";
+    F_CHANGED_FILES: "changed", "读取期间变化";
     F_DATA: "data", "数据";
     F_DATA_AS_OF: "data as of", "数据截至";
     F_DEPARTMENT: "department", "部门";

@@ -122,6 +122,18 @@ pub struct MissingClaim {
     pub message: String,
 }
 
+/// Files of a claim that changed or vanished while a backup read them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangedFiles {
+    /// The claim, for example `shinan-portal/uploads`.
+    pub claim: String,
+    /// Number of files.
+    pub count: i64,
+    /// The first of them, each with what happened; at most five.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<String>,
+}
+
 /// Content of a backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -144,6 +156,10 @@ pub struct BackupContents {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["claim"]))]
     pub missing_claims: Vec<MissingClaim>,
+    /// Files that changed or vanished while they were read; the first hundred claims.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["claim"]))]
+    pub changed_files: Vec<ChangedFiles>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

@@ -246,6 +246,7 @@ fn fault_d7_every_text_of_a_record_is_cut_also_those_of_its_evidence() {
         started_at: now,
         sha256: None,
         warnings: vec!["ü".repeat(100_000), "short".into()],
+        warned: 2,
     };
     let failure = Failure::transient(Reason::Unreachable, "x".repeat(100_000));
     let record = journal.stamp(Entry::failed(id("remove"), 2, failure, Evidence::VolumeSaved(part)), 1, now);

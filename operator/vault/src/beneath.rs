@@ -108,6 +108,11 @@ pub(crate) fn names(folder: impl AsFd) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
+/// A path of a volume for messages: people know it by what is in it, and not by where we have mounted it.
+pub(crate) fn shown(relative: &Path) -> String {
+    format!("/{}", relative.display())
+}
+
 /// A path that means this very folder, or a name in it, wherever it is by now. `.` is the folder itself.
 pub(crate) fn opened(folder: &OwnedFd, name: &OsStr) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name)

@@ -67,6 +67,9 @@ pub struct PartResult {
     /// Files that changed or vanished while they were read; at most ten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// How many there are.
+    #[serde(default)]
+    pub warned: u64,
     /// When reading it began.
     pub started_at: Timestamp,
 }
@@ -143,13 +146,7 @@ impl Repository {
             self.forget(&[snapshot.id.to_hex().to_string()])?;
             return Err(VaultError::ReadErrors { count: errors.len(), first: first.clone() });
         }
-        let mut warnings = witness.warnings();
-        let more = warnings.len().saturating_sub(MOST_WARNINGS);
-        warnings.truncate(MOST_WARNINGS);
-        if more > 0 {
-            warnings.push(format!("and {more} more"));
-        }
-        self.keep(spec, snapshot, None, warnings, started_at)
+        self.keep(spec, snapshot, None, witness.warnings(), started_at)
     }
 
     /// Stores a stream as a part. A stream that breaks off is not stored.
@@ -264,7 +261,8 @@ impl Repository {
             bytes: summary.total_bytes_processed,
             added: summary.data_added_packed,
             sha256,
-            warnings,
+            warned: warnings.len() as u64,
+            warnings: warnings.into_iter().take(MOST_WARNINGS).collect(),
             started_at,
         };
         let draft_id = draft.id.to_hex().to_string();

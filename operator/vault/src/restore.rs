@@ -14,7 +14,7 @@ use crate::{
 };
 use ahead::mark_of;
 use compare::Level;
-use place::{Place, Sweep, below, opened, refused, set_modified};
+use place::{Place, Sweep, below, opened, refused, set_modified, shown};
 use rustic_core::{LocalDestination, LsOptions, RestoreOptions, RusticResult, repofile::Node};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, unlinkat};
 use std::{
@@ -203,7 +203,7 @@ impl Repository {
             };
             if let Some(what) = there {
                 let what = format!("{what}: does the volume allow it, and may we set it?");
-                return Err(VaultError::Destination { path: Place::shown(&path), what, full: false });
+                return Err(VaultError::Destination { path: shown(&path), what, full: false });
             }
         }
         Ok(())
@@ -216,9 +216,9 @@ impl Repository {
             // The engine says what was refused, and not where.
             Err(VaultError::Destination { full: false, what, .. }) => {
                 let file = self.unwritable(repository, chosen, place)?.unwrap_or_else(|| chosen.relative.clone());
-                Err(VaultError::Destination { path: Place::shown(&file), what, full: false })
+                Err(VaultError::Destination { path: shown(&file), what, full: false })
             }
-            Err(VaultError::Destination { full: true, what, .. }) => Err(VaultError::Destination { path: Place::shown(&chosen.relative), what, full: true }),
+            Err(VaultError::Destination { full: true, what, .. }) => Err(VaultError::Destination { path: shown(&chosen.relative), what, full: true }),
             written => written,
         }
     }

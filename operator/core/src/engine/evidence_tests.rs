@@ -13,7 +13,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
 }
 
 fn part(sha256: Option<&str>, warnings: &[&str]) -> SavedPart {
-    SavedPart { part: "p".into(), files: 1, bytes: 2, added: 3, started_at: time(), sha256: sha256.map(str::to_owned), warnings: texts(warnings) }
+    SavedPart { part: "p".into(), files: 1, bytes: 2, added: 3, started_at: time(), sha256: sha256.map(str::to_owned), warnings: texts(warnings), warned: warnings.len() as u64 }
 }
 
 fn changes() -> RestoreChanges {

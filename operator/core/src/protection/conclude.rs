@@ -13,7 +13,7 @@ use crate::{
     told::Noun,
 };
 use behind::{Written, left_behind, written};
-use missing::{MAX_CLAIMS_LISTED, claims_text, incomplete, lacking, missing_claims};
+use missing::{MAX_CLAIMS_LISTED, changed_files, claims_text, incomplete, lacking, missing_claims};
 use p861_crds::{
     BackupStatus, ConditionType, Reason, RestoreStatus, Time,
     common::{Quantity, RunPhase},
@@ -41,7 +41,9 @@ pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupS
                 status.snapshot_id = Some(snapshot.to_string());
                 status.recovery_point_time = Some(Time(*recovery_point_time));
                 status.size = Some(BackupSize { total: Quantity(quantity::print_bytes(*bytes)), added: Some(Quantity(quantity::print_bytes(*added))) });
-                fill_contents(&mut status, *objects, seal_facts(run), saved(run), &missing);
+                let contents = contents(*objects, seal_facts(run), saved(run), &missing);
+                status.contents = Some(BackupContents { changed_files: changed_files(run), ..contents });
+                status.consistency = seal_facts(run).map(|facts| if facts.consistent { Consistency::Application } else { Consistency::Crash });
             }
             _ => drop(unread.get_or_insert_with(|| unreadable(seal, "no sealed snapshot"))),
         }
@@ -98,25 +100,19 @@ fn has_succeeded(run: &RunOutcome<'_>) -> bool {
 }
 
 /// What the sealed snapshot holds: objects as the seal found them, the rest as it was told to seal.
-fn fill_contents(
-    status: &mut BackupStatus,
-    objects: u64,
-    facts: Option<&SealFacts>,
-    (cluster_objects, left_out): (u64, Vec<LeftOut>),
-    missing: &[MissingClaim],
-) {
+fn contents(objects: u64, facts: Option<&SealFacts>, (cluster_objects, left_out): (u64, Vec<LeftOut>), missing: &[MissingClaim]) -> BackupContents {
     let parts = |prefix: &str| facts.map_or(0, |facts| facts.parts.iter().filter(|part| part.starts_with(prefix)).count());
     // Those that nothing could read from the beginning have no part.
     let unsaved = missing.len().saturating_sub(facts.map_or(0, |facts| facts.missing.len()));
-    status.consistency = facts.map(|facts| if facts.consistent { Consistency::Application } else { Consistency::Crash });
-    status.contents = Some(BackupContents {
+    BackupContents {
         objects: i64::try_from(objects).unwrap_or(i64::MAX),
         cluster_objects: i64::try_from(cluster_objects).unwrap_or(i64::MAX),
         volumes: i32::try_from(parts("volumes/").saturating_sub(unsaved)).unwrap_or(i32::MAX),
         streams: i32::try_from(parts("streams/")).unwrap_or(i32::MAX),
         left_out,
         missing_claims: missing.iter().take(MAX_CLAIMS_LISTED).cloned().collect(),
-    });
+        changed_files: Vec::new(),
+    }
 }
 
 fn is_verified(verify: &StepTimeline) -> bool {

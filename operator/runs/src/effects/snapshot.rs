@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn what_was_read_of_a_snapshot_is_as_of_its_point_in_time() {
         let later: Timestamp = "2026-11-15T03:00:00Z".parse().unwrap();
-        let part = SavedPart { part: "volumes/files".into(), files: 1, bytes: 2, added: 3, started_at: later, sha256: None, warnings: Vec::new() };
+        let part = SavedPart { part: "volumes/files".into(), files: 1, bytes: 2, added: 3, started_at: later, sha256: None, warnings: Vec::new(), warned: 0 };
         let EffectOutcome::Done(Some(Evidence::VolumeSaved(saved))) = as_of(EffectOutcome::done(Evidence::VolumeSaved(part)), &taken()) else { panic!("done") };
         assert_eq!((saved.started_at, saved.files, saved.bytes, saved.added), (taken().time, 1, 2, 3));
         assert!(matches!(as_of(EffectOutcome::running("reads"), &taken()), EffectOutcome::Running(_)));

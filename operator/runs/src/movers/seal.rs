@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn saved(part: &str) -> SavedPart {
-        SavedPart { part: part.into(), files: 1, bytes: 1, added: 1, started_at: Timestamp::UNIX_EPOCH, sha256: None, warnings: Vec::new() }
+        SavedPart { part: part.into(), files: 1, bytes: 1, added: 1, started_at: Timestamp::UNIX_EPOCH, sha256: None, warnings: Vec::new(), warned: 0 }
     }
 
     #[test]

@@ -361,7 +361,7 @@ pub(super) fn spec<'a>(run: &'a str, part: &'a str, parent: Option<&'a SnapshotI
 }
 
 pub(super) fn saved_part(result: PartResult) -> SavedPart {
-    let PartResult { part, files, bytes, added, sha256, warnings, started_at, .. } = result;
+    let PartResult { part, files, bytes, added, sha256, warnings, warned, started_at, .. } = result;
     let warnings = warnings.iter().take(MAX_WARNINGS).map(|warning| p861_core::conditions::shorten(warning, MAX_WARNING_CHARS)).collect();
-    SavedPart { part, files, bytes, added, started_at, sha256, warnings }
+    SavedPart { part, files, bytes, added, started_at, sha256, warnings, warned }
 }

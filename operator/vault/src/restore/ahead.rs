@@ -1,6 +1,6 @@
 //! What stands in the way of a restore, found before anything is changed: whoever is told so has lost nothing.
 
-use super::{Chosen, Existing, FolderRestore, Place, refused};
+use super::{Chosen, Existing, FolderRestore, Place, refused, shown};
 use crate::{Repository, VaultError, metadata::Standing, repository::Indexed};
 use rustix::fs::{FileType, Mode, OFlags, openat};
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ impl Repository {
     fn refuse_existing(&self, repository: &Indexed, chosen: &Chosen, place: &mut Place) -> Result<(), VaultError> {
         let above = if chosen.node.is_dir() { chosen.relative.as_path() } else { chosen.relative.parent().unwrap_or(Path::new("")) };
         if let Some(blocked) = blocked(place, above)? {
-            return Err(VaultError::Destination { path: Place::shown(&blocked), what: "it is no folder".into(), full: false });
+            return Err(VaultError::Destination { path: shown(&blocked), what: "it is no folder".into(), full: false });
         }
         for entry in self.entries(repository, &chosen.node)?.chain([Ok((PathBuf::new(), chosen.node.clone()))]) {
             let (path, node) = entry?;
@@ -58,7 +58,7 @@ impl Repository {
             let Some(there) = standing(place, &path)? else { continue };
             if !(node.is_dir() && there.kind == FileType::Directory) {
                 let what = "it is there already, and files that are put under a path replace nothing: choose another path, or move it away";
-                return Err(VaultError::Destination { path: Place::shown(&path), what: what.into(), full: false });
+                return Err(VaultError::Destination { path: shown(&path), what: what.into(), full: false });
             }
         }
         Ok(())
@@ -71,7 +71,7 @@ impl Repository {
             let path = chosen.at(&path);
             if !node.is_dir() && standing(place, &path)?.is_some_and(|there| there.kind == FileType::Directory) {
                 let what = format!("a folder is where the backup has a {}: move it away, or restore elsewhere", node.node_type);
-                return Err(VaultError::Destination { path: Place::shown(&path), what, full: false });
+                return Err(VaultError::Destination { path: shown(&path), what, full: false });
             }
         }
         Ok(())

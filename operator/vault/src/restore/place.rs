@@ -1,7 +1,7 @@
 //! Folders of a volume, opened one name at a time. Pods may still write into the volume, and a link that one of them puts in the way is never followed: neither
 //! a look nor a removal leaves the volume.
 
-pub(super) use crate::beneath::opened;
+pub(super) use crate::beneath::{opened, shown};
 
 use crate::{
     VaultError,
@@ -77,14 +77,9 @@ impl Place {
         if relative.as_os_str().is_empty() { self.path.clone() } else { self.path.join(relative) }
     }
 
-    /// A path of the volume for messages: people know it by what is in it, and not by where we have mounted it.
-    pub(super) fn shown(relative: &Path) -> String {
-        format!("/{}", relative.display())
-    }
-
     /// What the volume said to something at a path.
     pub(super) fn refused(relative: &Path, error: &io::Error) -> VaultError {
-        refused_at(Self::shown(relative), error)
+        refused_at(shown(relative), error)
     }
 
     /// A folder of the volume; none if there is nothing, or something else, or a link above it.
@@ -122,7 +117,7 @@ impl Place {
             }
             if Standing::at(&folder, name).map_err(|error| Self::refused(&path, &error))?.is_some() {
                 if !replaces {
-                    return Err(VaultError::Destination { path: Self::shown(&path), what: "it is no folder".into(), full: false });
+                    return Err(VaultError::Destination { path: shown(&path), what: "it is no folder".into(), full: false });
                 }
                 unlinkat(&folder, name, AtFlags::empty()).map_err(|error| Self::refused(&path, &error.into()))?;
             }
@@ -133,7 +128,7 @@ impl Place {
 
     pub(super) fn moved(relative: &Path) -> VaultError {
         VaultError::Destination {
-            path: Self::shown(relative),
+            path: shown(relative),
             what: "something else took the folder's place meanwhile: stop what writes into the volume".into(),
             full: false,
         }

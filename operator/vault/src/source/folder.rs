@@ -3,7 +3,7 @@
 
 use super::{READ_AHEAD, Witness, fill};
 use crate::{
-    beneath::{Beneath, Found, names, subfolder},
+    beneath::{Beneath, Found, names, shown, subfolder},
     metadata::node,
 };
 use rustic_core::{ErrorKind, ReadSource, ReadSourceEntry, ReadSourceOpen, RusticError, RusticResult, repofile::Node};
@@ -42,7 +42,7 @@ impl FolderSource {
             node(&root, ".".as_ref(), &self.name)?.ok_or_else(|| io::ErrorKind::NotFound.into())
         };
         own().map(|node| ReadSourceEntry { path: self.root.clone(), node, open: None }).map_err(|error: io::Error| {
-            self.witness.error(format!("{}: {error}", self.root.display()));
+            self.witness.error(format!("{}: {error}", shown(Path::new(""))));
             RusticError::with_source(ErrorKind::InputOutput, "the source can't be read", error)
         })
     }
@@ -51,7 +51,7 @@ impl FolderSource {
     pub(super) fn entry(&self, relative: PathBuf, node: Node) -> ReadSourceEntry<FileOpen> {
         let path = self.root.join(&relative);
         let (beneath, size, witness) = (self.beneath.clone(), node.meta.size, self.witness.clone());
-        let open = node.is_file().then(|| FileOpen { beneath, relative, path: path.clone(), size, witness });
+        let open = node.is_file().then(|| FileOpen { beneath, relative, size, witness });
         ReadSourceEntry { path, node, open }
     }
 }
@@ -92,11 +92,11 @@ impl Walk {
     }
 
     fn failed(&self, relative: &Path, error: &io::Error) {
-        self.source.witness.error(format!("{}: {error}", self.source.root.join(relative).display()));
+        self.source.witness.error(format!("{}: {error}", shown(relative)));
     }
 
     fn vanished(&self, relative: &Path) {
-        self.source.witness.warn(format!("vanished: {}", self.source.root.join(relative).display()));
+        self.source.witness.warn(format!("vanished: {}", shown(relative)));
     }
 
     fn enter(&mut self, relative: PathBuf, opened: io::Result<Found<Arc<OwnedFd>>>) {
@@ -180,8 +180,6 @@ impl Iterator for Walk {
 pub(crate) struct FileOpen {
     beneath: Beneath,
     relative: PathBuf,
-    /// For messages.
-    path: PathBuf,
     /// Bytes when it was listed.
     size: u64,
     witness: Arc<Witness>,
@@ -201,24 +199,24 @@ impl ReadSourceOpen for FileOpen {
             Ok(Found::Opened(file)) => file,
             // Between listing and reading it was deleted by the application, or something else took its place: a link, which may lead out of the volume, or a pipe.
             Ok(Found::Gone) => {
-                self.witness.warn(format!("vanished: {}", self.path.display()));
+                self.witness.warn(format!("vanished: {}", shown(&self.relative)));
                 return Err(failed(io::ErrorKind::NotFound.into()));
             }
             Ok(Found::Else) => {
-                self.witness.warn(format!("something else took its place while it was read: {}", self.path.display()));
+                self.witness.warn(format!("something else took its place while it was read: {}", shown(&self.relative)));
                 return Err(failed(io::ErrorKind::NotFound.into()));
             }
             Err(error) => {
-                self.witness.error(format!("{}: {error}", self.path.display()));
+                self.witness.error(format!("{}: {error}", shown(&self.relative)));
                 return Err(failed(error));
             }
         };
         let before = version(&file);
         if before.is_some_and(|(length, _, _)| length != self.size) {
-            self.witness.warn(format!("changed while it was read: {}", self.path.display()));
+            self.witness.warn(format!("changed while it was read: {}", shown(&self.relative)));
         }
         let ahead = usize::try_from(self.size).unwrap_or(usize::MAX).min(READ_AHEAD);
-        Ok(FileReader { file: BufReader::with_capacity(ahead, file), before, left: self.size, path: self.path, witness: self.witness })
+        Ok(FileReader { file: BufReader::with_capacity(ahead, file), before, left: self.size, relative: self.relative, witness: self.witness })
     }
 }
 
@@ -229,7 +227,7 @@ pub(crate) struct FileReader {
     file: BufReader<File>,
     before: Option<(u64, i64, i64)>,
     left: u64,
-    path: PathBuf,
+    relative: PathBuf,
     witness: Arc<Witness>,
 }
 
@@ -237,7 +235,7 @@ impl FileReader {
     fn compare(&mut self) {
         if self.before.is_some() && version(self.file.get_ref()) != self.before {
             self.before = None;
-            self.witness.warn(format!("changed while it was read: {}", self.path.display()));
+            self.witness.warn(format!("changed while it was read: {}", shown(&self.relative)));
         }
     }
 }
@@ -249,7 +247,7 @@ impl Read for FileReader {
             self.compare();
             return Ok(0);
         };
-        let read = fill(&mut self.file, wanted).inspect_err(|error| self.witness.error(format!("{}: {error}", self.path.display())))?;
+        let read = fill(&mut self.file, wanted).inspect_err(|error| self.witness.error(format!("{}: {error}", shown(&self.relative))))?;
         if read < most {
             self.compare();
             wanted[read..].fill(0);
@@ -299,7 +297,7 @@ mod tests {
         {
             fs::write(&path, now).unwrap();
             let (source, witness) = source(folder.path());
-            let open = FileOpen { beneath: source.beneath.clone(), relative: "file".into(), path: path.clone(), size: listed, witness: witness.clone() };
+            let open = FileOpen { beneath: source.beneath.clone(), relative: "file".into(), size: listed, witness: witness.clone() };
             let mut reader = open.open().unwrap();
             if changes && now.len() as u64 == listed {
                 File::options().append(true).open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
@@ -308,6 +306,7 @@ mod tests {
             reader.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes, expected, "{now}");
             assert_eq!(!witness.warnings().is_empty(), changes, "{now}: {:?}", witness.warnings());
+            assert!(witness.warnings().iter().all(|warning| warning.ends_with(": /file")), "fault_i7: it is named as the volume names it: {:?}", witness.warnings());
             assert!(witness.errors().is_empty());
         }
     }

@@ -1,7 +1,10 @@
 //! A folder that is still being filled. Its files are named one after the other, each once nothing will change in it any more, and are stored meanwhile.
 
 use super::{FileOpen, FolderSource};
-use crate::{beneath::Found, metadata::node};
+use crate::{
+    beneath::{Found, shown},
+    metadata::node,
+};
 use parking_lot::Mutex;
 use rustic_core::{ReadSource, ReadSourceEntry, RusticResult};
 use std::{
@@ -57,7 +60,7 @@ struct Named {
 
 impl Named {
     fn failed(&self, relative: &Path, why: &str) {
-        self.folder.witness.error(format!("{}: {why}", self.folder.root.join(relative).display()));
+        self.folder.witness.error(format!("{}: {why}", shown(relative)));
     }
 
     fn file(&mut self, relative: PathBuf) {

@@ -1,8 +1,18 @@
 //! What the snapshot of a backup lacks, so that the backup has failed although it is sealed.
 
 use super::seal_facts;
-use crate::{conditions::shorten, engine::StepId, objects::LeaveReason, runs::RunOutcome, told::Noun};
-use p861_crds::{BackupStatus, Reason, protection::backup::MissingClaim};
+use crate::{
+    conditions::shorten,
+    engine::{Evidence, Outcome, StepId, StepTimeline},
+    objects::LeaveReason,
+    protection::claims::claim_of,
+    runs::RunOutcome,
+    told::Noun,
+};
+use p861_crds::{
+    BackupStatus, Reason,
+    protection::backup::{ChangedFiles, MissingClaim},
+};
 
 /// Missing claims that a message names, and the characters of the reason that it gives for each.
 const MAX_CLAIMS_NAMED: usize = 10;
@@ -15,6 +25,22 @@ pub(super) fn missing_claims(run: &RunOutcome<'_>) -> Vec<MissingClaim> {
     let Some(facts) = seal_facts(run) else { return Vec::new() };
     let why = |step: &StepId| run.journal.why_not_done(step);
     facts.missing.iter().cloned().chain(facts.parts.iter().filter_map(|part| facts.why_not_saved(part, why))).collect()
+}
+
+/// The claims of which files changed or vanished while they were read, with the first of these.
+pub(super) fn changed_files(run: &RunOutcome<'_>) -> Vec<ChangedFiles> {
+    let first = seal_facts(run).and_then(|facts| facts.namespaces.first()).map(String::as_str).unwrap_or_default();
+    let of_step = |step: &StepTimeline| match &step.evidence {
+        Some(Evidence::VolumeSaved(saved)) if step.outcome == Outcome::Done => {
+            let claim = claim_of(&saved.part, first)?;
+            // A release before this one named the first without their number.
+            let count = saved.warned.max(saved.warnings.len() as u64);
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            (count > 0).then(|| ChangedFiles { claim: format!("{}/{}", claim.namespace, claim.name), count, first: saved.warnings.clone() })
+        }
+        _ => None,
+    };
+    run.summary.timeline.iter().filter_map(of_step).take(MAX_CLAIMS_LISTED).collect()
 }
 
 /// `claim n/disk is a block device, …; claim n/uploads: no node takes its mover; and 3 claims more`

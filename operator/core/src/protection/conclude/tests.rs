@@ -189,7 +189,7 @@ fn a_backup_says_how_many_volumes_are_as_of_a_snapshot_and_fails_if_none_can_be_
 #[test]
 fn fault_a1_what_a_backup_left_out_stands_in_its_status_unless_it_comes_again_by_itself() {
     let left = |reason: &str, count: i64, name: &str| LeftOut { reason: reason.into(), count, names: vec![name.into()] };
-    let part = SavedPart { part: "objects".into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings: Vec::new() };
+    let part = SavedPart { part: "objects".into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings: Vec::new(), warned: 0 };
     let left_out =
         vec![left("MadeByOwner", 7, "Pod n/web-1"), left("BeingDeleted", 2, "Secret n/a"), left("StaleDiscovery", 1, "every kind of metrics.k8s.io/v1beta1")];
     let saved = Evidence::ObjectsSaved {
@@ -209,8 +209,29 @@ fn fault_a1_what_a_backup_left_out_stands_in_its_status_unless_it_comes_again_by
 }
 
 #[test]
+fn fault_i8_files_that_changed_while_they_were_read_are_counted_in_the_status_and_the_first_are_named() {
+    let saved = |part: &str, warned: u64, warnings: &[&str]| {
+        let warnings = warnings.iter().map(|warning| (*warning).to_owned()).collect();
+        Evidence::VolumeSaved(SavedPart { part: part.into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings, warned })
+    };
+    for (warned, warnings, expected) in [
+        (12, &["changed while it was read: /a", "vanished: /b"][..], Some(12)),
+        // As a release before this one says it.
+        (0, &["vanished: /b"][..], Some(1)),
+        (0, &[][..], None),
+    ] {
+        let end = End::Done(Some(saved("volumes/files", warned, warnings)));
+        let concluded = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/volume/files", end)).outcome());
+        let changed = concluded.status.contents.expect("contents").changed_files;
+        assert_eq!(changed.first().map(|changed| changed.count), expected, "{warned}");
+        let Some(changed) = changed.first() else { continue };
+        assert_eq!((changed.claim.as_str(), changed.first.iter().map(String::as_str).collect::<Vec<_>>()), ("shinan-portal/files", warnings.to_vec()));
+    }
+}
+
+#[test]
 fn fault_b12_a_backup_without_an_object_that_the_application_names_has_failed_and_says_where_the_rest_is() {
-    let part = SavedPart { part: "objects".into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings: Vec::new() };
+    let part = SavedPart { part: "objects".into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings: Vec::new(), warned: 0 };
     let kind = |namespace: &str, kind: &str, count: u64| SavedKind {
         namespace: namespace.into(),
         group: String::new(),
