@@ -25,7 +25,7 @@ use p861_crds::{
     Application, ApplicationSpec, Backup, Reason, Restore, RestoreStatus, Time,
     platform::platform::PlatformSpec,
     protection::{
-        backup::MissingClaim,
+        backup::{Consistency, MissingClaim},
         restore::{RestoreMode, RestoreSelection},
     },
 };
@@ -72,6 +72,7 @@ pub struct Target {
 }
 
 /// What is restored.
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the restore")]
 struct Source {
     point: RecoveryPoint,
     /// Its Backup is called damaged.
@@ -82,10 +83,13 @@ struct Source {
     is_half_restored: bool,
     /// The claims that it lacks, as the Backup says. Empty if the Backup's object is gone.
     missing: Vec<MissingClaim>,
+    /// Hooks had quiesced the application, as far as is known.
+    quiesced: bool,
     application: Application,
 }
 
 /// State that a restore depends on.
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the restore")]
 pub struct Facts {
     point: RecoveryPoint,
     /// Name of the Application.
@@ -102,12 +106,15 @@ pub struct Facts {
     missing: Vec<MissingClaim>,
     /// All of the application is restored, from a backup that is no mixture.
     is_whole: bool,
+    /// Hooks had quiesced the application while the backup was taken.
+    quiesced: bool,
     /// None once the run has begun.
     target: Option<Target>,
 }
 
 /// What a restore keeps from its beginning.
 #[derive(Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the restore")]
 struct Remembered {
     point: RecoveryPoint,
     application: String,
@@ -119,6 +126,8 @@ struct Remembered {
     missing: Vec<MissingClaim>,
     #[serde(default)]
     is_whole: bool,
+    #[serde(default)]
+    quiesced: bool,
 }
 
 impl RunKind for RestoreRun {
@@ -141,10 +150,10 @@ impl RunKind for RestoreRun {
     async fn gather(&self, object: &Restore, place: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {
         // A run that has begun restores what it began with, whatever has become of its Backup and Application, and whichever backup is the newest now.
         if let Some(begun) = begun {
-            let Remembered { point, application, site, writes, in_place, reads_damaged_anew, missing, is_whole } = remembered(begun)?;
-            return Ok(Facts { point, application, site, writes, in_place, reads_damaged_anew, missing, is_whole, target: None });
+            let Remembered { point, application, site, writes, in_place, reads_damaged_anew, missing, is_whole, quiesced } = remembered(begun)?;
+            return Ok(Facts { point, application, site, writes, in_place, reads_damaged_anew, missing, is_whole, quiesced, target: None });
         }
-        let Source { point, was_damaged, is_partial, is_half_restored, missing, application } = source(&self.context, object).await?;
+        let Source { point, was_damaged, is_partial, is_half_restored, missing, quiesced, application } = source(&self.context, object).await?;
         if point.repository != place.repository {
             return Err(Error::transient(Reason::Superseded, "another backup became the newest meanwhile: it is looked for again"));
         }
@@ -159,11 +168,11 @@ impl RunKind for RestoreRun {
         let everywhere = target.application.namespaces.iter().all(|namespace| writes.contains(namespace));
         let is_whole = is_whole && everywhere && !is_partial && !is_half_restored;
         let site = (*target.site).clone();
-        Ok(Facts { point, application: name, site, writes, in_place, reads_damaged_anew, missing, is_whole, target: Some(target) })
+        Ok(Facts { point, application: name, site, writes, in_place, reads_damaged_anew, missing, is_whole, quiesced, target: Some(target) })
     }
 
     fn remember(facts: &Facts) -> Result<serde_json::Value> {
-        let Facts { point, application, site, writes, in_place, reads_damaged_anew, missing, is_whole, target: _ } = facts;
+        let Facts { point, application, site, writes, in_place, reads_damaged_anew, missing, is_whole, quiesced, target: _ } = facts;
         let (point, application, site, writes, missing) = (point.clone(), application.clone(), site.clone(), writes.clone(), missing.clone());
         to_remember(&Remembered {
             point,
@@ -174,6 +183,7 @@ impl RunKind for RestoreRun {
             reads_damaged_anew: *reads_damaged_anew,
             missing,
             is_whole: *is_whole,
+            quiesced: *quiesced,
         })
     }
 
@@ -215,6 +225,7 @@ impl RunKind for RestoreRun {
                 missing: &facts.missing,
                 in_place: in_place.then_some(InPlace { application: &facts.application, is_whole: facts.is_whole }),
                 writes: &facts.writes,
+                quiesced: facts.quiesced,
             },
             run,
         )
@@ -302,7 +313,9 @@ async fn source(context: &Context, object: &Restore) -> Result<Source> {
     }
     let status = backups.iter().filter_map(|backup| backup.status.as_ref()).find(|status| status.snapshot_id.as_deref() == Some(point.snapshot.as_str()));
     let missing = status.and_then(|status| status.contents.as_ref()).map(|contents| contents.missing_claims.clone()).unwrap_or_default();
-    Ok(Source { point, was_damaged, is_partial, is_half_restored, missing, application })
+    // A backup without an object is thought to be of the Application as it is now.
+    let quiesced = application.spec.hooks.is_some() && status.and_then(|status| status.consistency) != Some(Consistency::Crash);
+    Ok(Source { point, was_damaged, is_partial, is_half_restored, missing, quiesced, application })
 }
 
 /// The point of the Backup of that name. One whose object has left the hub is found by its snapshot, which keeps its name.

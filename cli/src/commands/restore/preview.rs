@@ -2,14 +2,16 @@
 
 use super::options;
 use crate::{
+    commands::page,
     error::Result,
     format::{Line, Table, Tone},
     hub::{Hub, typed},
     text::{self, Language},
 };
 use kube::ResourceExt as _;
+use p861_core::protection::conclude::QUIESCED;
 use p861_crds::{
-    Restore,
+    ConditionType, Restore,
     protection::restore::{ConflictPolicy, RestoreChanges},
 };
 use serde::{Deserialize, Serialize};
@@ -195,6 +197,10 @@ pub(super) fn preview_page(restore: &Restore, foreseen: &Foreseen, data: Option<
     }
     let mut lines = if table.is_empty() { Vec::new() } else { table.lines() };
     lines.extend(status.missing_claims.iter().map(|missing| Line::toned(Tone::Warn, text::not_in_backup(missing).pick(language))));
+    let says = page::condition(&status.conditions, ConditionType::Succeeded).map(|condition| condition.message.as_str()).unwrap_or_default();
+    if says.contains(QUIESCED) {
+        lines.push(Line::toned(Tone::Warn, text::told(QUIESCED).pick(language)));
+    }
     if is_blocked(restore, &changes) {
         lines.push(Line::toned(Tone::Warn, text::preview_blocked(different(&changes)).pick(language)));
         return lines;
@@ -274,6 +280,19 @@ mod tests {
         let preview = serde_json::from_value(document).expect("a restore");
         let lines: Vec<String> = preview_page(&preview, &Foreseen::default(), None, "", Language::En).iter().map(ToString::to_string).collect();
         assert!(lines.iter().any(|line| line == "leave   3 objects  -     excluded by the Application"), "{lines:#?}");
+    }
+
+    #[test]
+    fn fault_i9_a_preview_says_that_what_quiesced_the_application_comes_back() {
+        for quiesced in [true, false] {
+            let mut document = serde_json::to_value(restore(json!({"mode": "Preview"}), json!({"same": 1}))).expect("a restore");
+            let message = if quiesced { format!("would create 0; {QUIESCED}") } else { "would create 0".into() };
+            document["status"]["conditions"] =
+                json!([{"type": "Succeeded", "status": "True", "reason": "Previewed", "message": message, "lastTransitionTime": "2026-11-24T08:00:00Z"}]);
+            let preview = serde_json::from_value(document).expect("a restore");
+            let lines: Vec<String> = preview_page(&preview, &Foreseen::default(), None, "", Language::En).iter().map(ToString::to_string).collect();
+            assert_eq!(lines.iter().any(|line| line == QUIESCED), quiesced, "{lines:#?}");
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ use std::collections::BTreeMap;
 
 /// Kinds that a message names.
 const MAX_KINDS_NAMED: usize = 5;
+/// What a preview says of a backup that hooks had quiesced.
+pub const QUIESCED: &str = "what hooks.quiesce of the Application had done comes back with this backup, and no restore runs hooks.resume: undo it by hand where it lasts";
 
 /// What a backup has come to. `before` is its status with the fields that every run has.
 pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
@@ -193,6 +195,8 @@ pub struct RestoreConclusionFacts<'a> {
     pub in_place: Option<InPlace<'a>>,
     /// The namespaces that are written to.
     pub writes: &'a [String],
+    /// Hooks had quiesced the application while the backup was taken.
+    pub quiesced: bool,
 }
 
 /// An application that is restored where it runs.
@@ -254,6 +258,7 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
                     text.push_str(&adjusted(run));
                     text.push_str(&lacking(facts.missing));
                     text.push_str(&left_out);
+                    text.extend(facts.quiesced.then(|| format!("; {QUIESCED}")));
                     ConditionUpdate::good(ConditionType::Succeeded, Reason::Previewed, text)
                 }
                 RestoreMode::Execute => ConditionUpdate::good(

@@ -9,6 +9,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the newest backup is older than the RPO of {rpo}: p861 backup now {application}", "最近备份已超出 RPO {rpo}：p861 backup now {application}"),
     ("repository {name}", "备份库 {name}"),
     ("backup {name}", "备份 {name}"),
+    ("what hooks.quiesce of the Application had done comes back with this backup, and no restore runs hooks.resume: undo it by hand where it lasts", "Application 的 hooks.quiesce 所做的更改会随此备份一并恢复，而恢复不会执行 hooks.resume：若其影响持续存在，请手动撤销"),
     ("no backup of {application} was ever restored and probed: run a drill of its plan", "{application} 尚无经恢复并检查的备份：请演练其预案"),
     ("last Probed {day}, allowed {limit}", "最近一次恢复并检查于 {day}，有效期 {limit}"),
     ("run a drill of its plan", "请演练其预案"),

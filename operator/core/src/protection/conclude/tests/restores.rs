@@ -29,7 +29,7 @@ fn restored_until(
     let run = run_of(actions, mode, end_of);
     let in_place = (mode == RestoreMode::Execute).then_some(InPlace { application: "portal", is_whole: true });
     let (before, writes) = (RestoreStatus::default(), ["shinan-portal".to_owned()]);
-    restore(&RestoreConclusionFacts { mode, before: &before, backup: "b", reads_damaged_anew, missing, in_place, writes: &writes }, &run.outcome())
+    restore(&RestoreConclusionFacts { mode, before: &before, backup: "b", reads_damaged_anew, missing, in_place, writes: &writes, quiesced: false }, &run.outcome())
 }
 
 fn run_of(actions: &[p861_crds::common::RunAction], mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Played {
@@ -90,6 +90,7 @@ fn fault_i4_a_restore_elsewhere_says_what_it_has_left_there_and_what_stays_stopp
         missing: &[],
         in_place: None,
         writes,
+        quiesced: false,
     };
     let (writes, before): (&'static [String], _) = (Box::leak(Box::new(["portal-look".to_owned()])), Box::leak(Box::new(RestoreStatus::default())));
     let mut run = run_of(&[asked(ActionKind::Abort, None)], RestoreMode::Execute, |step| {
@@ -393,6 +394,7 @@ fn fault_i5_a_restore_that_waits_says_for_what_and_one_that_has_ended_for_what_i
             missing: &[],
             in_place: None,
             writes: &writes,
+            quiesced: false,
         };
         assert_eq!(restore(&facts, &run.outcome()).updates[0].message, expected, "{said:?}");
     }
@@ -400,6 +402,17 @@ fn fault_i5_a_restore_that_waits_says_for_what_and_one_that_has_ended_for_what_i
     let concluded = restored(RestoreMode::Execute, but("start/portal/rest", End::Done(Some(ready))));
     let said = "137 objects created, 1 changed, 5 the same; 40 files; not ready when the backup was taken, and not waited for: Deployment/old 0/1";
     assert_eq!((concluded.updates[0].status, concluded.updates[0].message.as_str()), (Some(true), said));
+}
+
+#[test]
+fn fault_i9_a_preview_says_that_what_quiesced_the_application_comes_back_and_nothing_else_does() {
+    let (before, writes) = (RestoreStatus::default(), ["shinan-portal".to_owned()]);
+    for (mode, quiesced, said) in [(RestoreMode::Preview, true, true), (RestoreMode::Preview, false, false), (RestoreMode::Execute, true, false)] {
+        let facts =
+            RestoreConclusionFacts { mode, before: &before, backup: "b", reads_damaged_anew: false, missing: &[], in_place: None, writes: &writes, quiesced };
+        let concluded = restore(&facts, &run_of(&[], mode, brings).outcome());
+        assert_eq!(concluded.updates[0].message.ends_with(QUIESCED), said, "{mode:?} {quiesced}");
+    }
 }
 
 #[test]
