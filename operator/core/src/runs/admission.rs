@@ -57,6 +57,9 @@ use std::{
     fmt,
 };
 
+/// Runs that a message names.
+const MAX_RUNS_NAMED: usize = 5;
+
 /// Names a run's object on the hub.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunRef {
@@ -263,8 +266,15 @@ impl Why {
         Self { reason, run: Some(other.run.clone()), message }
     }
 
-    fn limit(under_way: usize, limit: usize, of: &str) -> Self {
-        Self { reason: WaitReason::LimitReached, run: None, message: format!("waits for a free slot: {under_way} of at most {limit} runs {of} are under way") }
+    /// `under_way` are those that hold the places. A district sees nothing of another's.
+    fn limit(request: &Request, mut under_way: Vec<&Request>, limit: usize, of: &str) -> Self {
+        under_way.sort_by(|a, b| a.turn().cmp(&b.turn()));
+        let own: Vec<String> = under_way.iter().filter(|other| other.run.namespace == request.run.namespace).map(|other| other.run.to_string()).collect();
+        let first = own.iter().take(MAX_RUNS_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if own.len() > MAX_RUNS_NAMED { format!(" and {} more", own.len() - MAX_RUNS_NAMED) } else { String::new() };
+        let named = if own.is_empty() { String::new() } else { format!(": {first}{more}") };
+        let message = format!("waits for a free slot: {} of at most {limit} runs {of} are under way{named}", under_way.len());
+        Self { reason: WaitReason::LimitReached, run: None, message }
     }
 }
 
@@ -360,22 +370,22 @@ fn beside(request: &Request, running: &[Running]) -> Result<Vec<RunRef>, Why> {
 /// Gives a run that is in nobody's way a place, if there is one.
 fn place<'a>(request: &Request, aborted: Vec<RunRef>, under_way: impl Iterator<Item = &'a Request>, limits: &Limits) -> Admission {
     let counted: Vec<&Request> = under_way.filter(|other| other.is_limited() && !aborted.contains(&other.run)).collect();
-    let count = |uses: &dyn Fn(&Request) -> bool| counted.iter().filter(|other| uses(other)).count();
+    let those = |uses: &dyn Fn(&Request) -> bool| -> Vec<&Request> { counted.iter().copied().filter(|other| uses(other)).collect() };
     let own = |other: &Request| other.run.namespace == request.run.namespace;
     if request.is_limited() {
-        let district = (count(&own), limits.per_district.max(1), "of this district".to_owned());
+        let district = (those(&own), limits.per_district.max(1), "of this district".to_owned());
         let repository = request.repository.iter().map(|(name, _)| {
             let uses = |other: &Request| own(other) && other.repository.as_ref().is_some_and(|(theirs, _)| theirs == name);
-            (count(&uses), limits.per_repository.max(1), format!("in repository {name}"))
+            (those(&uses), limits.per_repository.max(1), format!("in repository {name}"))
         });
         let sites = request.sites.iter().filter_map(|site| {
             let of_site = limits.of_sites.get(site).copied();
-            let own_place_is_free = || count(&|other| own(other) && other.sites.contains(site)) == 0;
+            let own_place_is_free = || those(&|other| own(other) && other.sites.contains(site)).is_empty();
             (of_site.is_some() || !own_place_is_free())
-                .then(|| (count(&|other| other.sites.contains(site)), of_site.unwrap_or(limits.per_site).max(1), format!("on site {site}")))
+                .then(|| (those(&|other| other.sites.contains(site)), of_site.unwrap_or(limits.per_site).max(1), format!("on site {site}")))
         });
-        if let Some((under_way, limit, of)) = std::iter::once(district).chain(repository).chain(sites).find(|(under_way, limit, _)| under_way >= limit) {
-            return Admission::Wait(Why::limit(under_way, limit, &of));
+        if let Some((under_way, limit, of)) = std::iter::once(district).chain(repository).chain(sites).find(|(under_way, limit, _)| under_way.len() >= *limit) {
+            return Admission::Wait(Why::limit(request, under_way, limit, &of));
         }
     }
     if aborted.is_empty() { Admission::Admit } else { Admission::Preempt(aborted) }

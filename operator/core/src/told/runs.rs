@@ -55,7 +55,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("waits for a free slot: {n} of at most {limit} runs of this district are under way", "等待名额：本区已有 {n} 个任务在进行，上限 {limit}"),
     ("waits for a free slot: {n} of at most {limit} runs in repository {name} are under way", "等待名额：备份库 {name} 已有 {n} 个任务在进行，上限 {limit}"),
     ("waits for a free slot: {n} of at most {limit} runs on site {site} are under way", "等待名额：站点 {site} 已有 {n} 个任务在进行，上限 {limit}"),
-    ("waits for a free slot: {n} of at most {limit} runs {of} are under way", "等待名额：{of}已有 {n} 个任务在进行，上限 {limit}"),
+    ("waits for a free slot: {n} of at most {limit} runs {of} are under way{named}", "等待名额：{of}已有 {n} 个任务在进行，上限 {limit}{named}"),
     ("of this district", "本区"),
     ("in repository {name}", "备份库 {name}"),
     ("on site {site}", "站点 {site}"),

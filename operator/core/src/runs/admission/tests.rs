@@ -264,10 +264,12 @@ fn fault_e12_places_are_limited_and_go_to_each_district_in_turn_and_each_has_one
     assert_eq!(admitted(&Limits { of_sites: [("east".into(), 0)].into(), ..limits.clone() }), ["shinan-0"], "a limit of 0 counts as 1");
     let running: Vec<Running> = (0..3).map(|number| backup("shinan", number)).chain([backup("laoshan", 10)]).map(Running::new).collect();
     let Admission::Wait(why) = admit(&backup("laoshan", 11), &running, &limits) else { panic!("a fifth place") };
-    assert_eq!(
-        (Reason::from(why.reason), why.message.as_str()),
-        (Reason::LimitReached, "waits for a free slot: 4 of at most 4 runs on site east are under way")
-    );
+    let said = "waits for a free slot: 4 of at most 4 runs on site east are under way: backup b10";
+    assert_eq!((Reason::from(why.reason), why.message.as_str()), (Reason::LimitReached, said), "fault_i10: its own are named, and another district's are not");
+    let many: Vec<Running> = (0..7).map(|number| Running::new(backup("shinan", number))).collect();
+    let Admission::Wait(why) = admit(&backup("shinan", 8), &many, &Limits { per_district: 7, ..Limits::default() }) else { panic!("an eighth place") };
+    let named = "backup b0, backup b1, backup b2, backup b3, backup b4 and 2 more";
+    assert_eq!(why.message, format!("waits for a free slot: 7 of at most 7 runs of this district are under way: {named}"), "fault_i10");
     let failover = Request { sites: set(&["east"]), ..request(Failover, "now") };
     assert_eq!(admit(&failover, &running, &limits), Admission::Admit, "a failover waits for no place");
     // Two districts hold every place for days; each other one still has its own.
