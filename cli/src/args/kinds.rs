@@ -64,13 +64,18 @@ pub fn kind_that_looks_like(text: &str) -> Bilingual {
     perhaps(word, KNOWN.iter().map(|(_, kind, ..)| *kind))
 }
 
-/// A kind, or one of its objects: `ConfigMap/settings`.
+/// What stands for every kind.
+const EVERY: &str = "*";
+
+/// A kind, or one of its objects: `ConfigMap/settings`. `*` is every kind.
 ///
 /// # Errors
 /// What to type instead.
 pub fn resource(text: &str) -> Result<ResourceSelector, String> {
     match text.split_once('/') {
+        None if text == EVERY => Ok(selector("", EVERY)),
         None => kind(text),
+        Some((EVERY, name)) if !name.is_empty() => Ok(ResourceSelector { name: Some(name.to_owned()), ..selector("", EVERY) }),
         Some((_, "")) => Err("write KIND or KIND/NAME, for example ConfigMap/settings".into()),
         Some((of, name)) => Ok(ResourceSelector { name: Some(name.to_owned()), ..kind(of)? }),
     }
@@ -104,6 +109,10 @@ mod tests {
             ("Widget.demo.example", Some("Widget.demo.example")),
             ("Widget.demo.example/w.1", Some("Widget.demo.example/w.1")),
             ("Deployment.demo.example", Some("Deployment.demo.example")),
+            // fault_i11: as spec.select.resources takes it.
+            ("*", Some("*")),
+            ("*/settings", Some("*/settings")),
+            ("*/", None),
             ("Widget", None),
             ("widgets.demo.example", None),
             ("", None),

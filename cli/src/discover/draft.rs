@@ -54,15 +54,19 @@ pub fn tier_names(found: &Found) -> Vec<String> {
     found.tiers.iter().enumerate().map(name).collect()
 }
 
-/// Each Service answers at its first port.
+/// Each Service with something behind it answers at its first port.
 fn checks(found: &Found) -> Vec<Value> {
+    let answers = |service: &&k8s_openapi::api::core::v1::Service| match &found.answering {
+        Some(answering) => answering.contains(&service.name_any()),
+        None => service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| !selector.is_empty()),
+    };
     let mut taken = BTreeSet::new();
     let check = |service: &k8s_openapi::api::core::v1::Service| {
         let port = service.spec.as_ref()?.ports.as_ref()?.iter().find(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")?.port;
         let name = format!("{}-answers", short(&service.name_any(), LONGEST_NAME - "-answers".len()));
         taken.insert(name.clone()).then(|| json!({"name": name, "tcp": {"serviceName": service.name_any(), "port": port}}))
     };
-    found.services.iter().filter_map(check).collect()
+    found.services.iter().filter(answers).filter_map(check).collect()
 }
 
 /// The manifest of a draft, with what is to be done by a person beside the lines that it is about.
@@ -119,6 +123,21 @@ mod tests {
         assert_eq!(application.spec.streams[0].dump, ["pg_dump", "--username=owner", "--format=custom", "owner"]);
         assert_eq!(application.spec.volumes[0].claim, "data-db-*");
         assert_eq!(application.spec.tiers.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>(), ["db", "api", "web"]);
+    }
+
+    #[test]
+    fn fault_i11_a_service_with_nothing_behind_it_gets_no_check() {
+        for (answering, expected) in [
+            (Some(&["api", "other"][..]), &["api-answers"][..]),
+            (Some(&[][..]), &[][..]),
+            // Who may not read that proposes one for each that selects pods.
+            (None, &["api-answers", "db-main-answers"][..]),
+        ] {
+            let answering = answering.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            let found = Found { answering, ..samples::found() };
+            let names: Vec<Value> = checks(&found).into_iter().map(|check| check["name"].clone()).collect();
+            assert_eq!(names, expected, "{:?}", found.answering);
+        }
     }
 
     #[test]

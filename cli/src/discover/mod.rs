@@ -13,6 +13,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, StatefulSet},
     core::v1::{ConfigMap, PersistentVolumeClaim, PodTemplateSpec, Service},
+    discovery::v1::EndpointSlice,
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use p861_core::protection::volumes::is_of_run;
@@ -20,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// ConfigMaps that are read at the same time.
 const PARALLEL_READS: usize = 8;
+/// The Service that an EndpointSlice is of.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// A workload that was found.
 #[derive(Clone, Debug)]
@@ -48,6 +51,8 @@ pub struct Found {
     /// Indexes of workloads, those that others call first.
     tiers: Vec<Vec<usize>>,
     services: Vec<Service>,
+    /// Services behind which something is ready; none if that may not be read.
+    answering: Option<BTreeSet<String>>,
     claims: Vec<Claim>,
     /// ConfigMaps that workloads name and that may not be read.
     unread_maps: Vec<String>,
@@ -92,11 +97,28 @@ pub async fn look(client: &Client, namespace: &str) -> kube::Result<Found> {
     let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace).list(&every).await?.items;
     let size = |claim: &PersistentVolumeClaim| claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage").map(|size| size.0.clone());
     let claims = claims.iter().filter(|claim| !is_of_run(claim.labels())).map(|claim| Claim { name: claim.name_any(), size: size(claim) }).collect();
-    let mut found = Found { unread_maps, ..Found::of(workloads, services, &maps, claims) };
+    let answering = answering(client, namespace).await?;
+    let mut found = Found { unread_maps, answering, ..Found::of(workloads, services, &maps, claims) };
     if !found.is_empty() {
         found.of_cluster = cluster::look(client, namespace, &found).await?;
     }
     Ok(found)
+}
+
+/// The Services of a namespace behind which something is ready; none if that may not be read.
+async fn answering(client: &Client, namespace: &str) -> kube::Result<Option<BTreeSet<String>>> {
+    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
+    match slices.list(&ListParams::default()).await {
+        Ok(slices) => Ok(Some(slices.items.iter().filter(|slice| has_ready(slice)).filter_map(|slice| slice.labels().get(SERVICE_LABEL).cloned()).collect())),
+        Err(kube::Error::Api(status)) if matches!(status.code, 403..=405) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether something in it is ready. What doesn't say so counts as ready.
+fn has_ready(slice: &EndpointSlice) -> bool {
+    let is_ready = |ready: Option<bool>| ready.unwrap_or(true);
+    slice.endpoints.iter().flatten().any(|endpoint| is_ready(endpoint.conditions.as_ref().and_then(|conditions| conditions.ready)))
 }
 
 /// The ConfigMaps that the workloads name, and the names of those that may not be read. One by one: the account that the hub has on a site may not list them.

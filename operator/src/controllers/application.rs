@@ -27,7 +27,7 @@ use p861_crds::{
 use p861_runs::{
     effects::{
         check::{self, CheckResult},
-        gated,
+        gated, refuse_unpermitted,
     },
     error::{Error, Result},
     sites::view::{VIEW_RECHECK_TTL, VIEW_TTL, View},
@@ -155,6 +155,9 @@ async fn find(context: &Context, application: &Application, namespace: &str, pla
         found = find_in(&*context.sites.view(&site, VIEW_RECHECK_TTL).await?, &site, application);
     }
     let (found, conditions) = found?;
+    if !application.spec.cluster_resources.is_empty() {
+        refuse_unpermitted(&context.sites.client(&site).await?, &site, namespace, &application.spec.cluster_resources).await?;
+    }
     let scope = Scope::of(&district);
     let once = |namespace, check| gated::try_check(&context.sites, &scope, &site, namespace, check);
     let checks = try_checks(application, conditions, CHECKS_TIMEOUT, once).await;

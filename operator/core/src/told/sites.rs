@@ -283,7 +283,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("no node yet", "尚无节点"),
     ("the mover of an earlier attempt is being stopped: pod {pod} on {node}", "正在停止此前尝试的搬运任务：{node} 上的 Pod {pod}"),
     ("its work was done when it was stopped", "停止时其工作已完成"),
-    ("raise the quota by one mover (requests cpu 50m, memory 64Mi; limits cpu 2, memory 1Gi)", "请将配额上调一个搬运任务的用量（requests cpu 50m、memory 64Mi；limits cpu 2、memory 1Gi）"),
+    ("raise the quota for each mover that waits (requests cpu 50m, memory 64Mi; limits cpu 2, memory 1Gi each)", "请按等待中的搬运任务数上调配额（每个 requests cpu 50m、memory 64Mi；limits cpu 2、memory 1Gi）"),
     ("a mover that mounts a claim needs root, to keep the owners of its files: label the namespace pod-security.kubernetes.io/enforce=baseline, or leave the claim out of the backup (spec.volumes of the Application, method: Skip)", "挂载存储卷声明的搬运任务需要 root 以保留文件属主：请给命名空间加标签 pod-security.kubernetes.io/enforce=baseline，或在备份中排除该声明（Application 的 spec.volumes，method: Skip）"),
     ("let the LimitRange allow a mover (limits cpu 2, memory 1Gi)", "请放宽 LimitRange，使其允许搬运任务（limits cpu 2、memory 1Gi）"),
     ("let that rule admit pods with the label platform861.io/role=mover", "请让该规则放行带标签 platform861.io/role=mover 的 Pod"),

@@ -16,7 +16,7 @@ mod start;
 mod stop;
 mod workloads;
 
-pub use mover::{KeysGiven, Warnings, Watched};
+pub use mover::{KeysGiven, Warnings, Watched, rights::refuse_unpermitted};
 
 use crate::{
     RunIdentity,

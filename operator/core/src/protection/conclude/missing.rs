@@ -17,6 +17,8 @@ use p861_crds::{
 /// Missing claims that a message names, and the characters of the reason that it gives for each.
 const MAX_CLAIMS_NAMED: usize = 10;
 const MAX_WHY_CHARS: usize = 300;
+/// What else may be done about claims that nothing can read.
+const SKIP: &str = ". What need not be saved is left out by its name in spec.volumes of the Application, with method Skip";
 /// Missing claims that a status lists. The inventory of the snapshot lists all.
 pub(super) const MAX_CLAIMS_LISTED: usize = 100;
 
@@ -67,8 +69,10 @@ pub(super) fn incomplete(status: &BackupStatus, missing: &[MissingClaim]) -> Opt
     }
     let volumes = Noun::Volume.were(missing.len());
     let absent = absent.map_or_else(String::new, |(_, text)| format!(". Besides, {text}"));
+    // What nothing could read from the beginning will not be readable next time either.
+    let skip = if missing.iter().any(|missing| missing.reason == Reason::ClaimNotReadable.as_str()) { SKIP } else { "" };
     let message = format!(
-        "{volumes} not saved: {}. Everything else is in snapshot {}: a Restore that names this Backup brings it back{absent}",
+        "{volumes} not saved: {}. Everything else is in snapshot {}: a Restore that names this Backup brings it back{skip}{absent}",
         claims_text(missing),
         status.snapshot_id.as_deref().unwrap_or_default()
     );

@@ -309,6 +309,8 @@ fn fault_d5_a_backup_without_some_volumes_has_failed_and_says_which_and_why_and_
             "{case}: {}",
             update.message
         );
+        let never_read = missing.iter().any(|(_, reason)| reason == "ClaimNotReadable");
+        assert_eq!(update.message.contains("in spec.volumes of the Application, with method Skip"), never_read, "fault_i11, {case}: {}", update.message);
         assert_eq!(status.snapshot_id.as_deref(), Some("0a1b2c3d"), "{case}: it is sealed");
         let contents = status.contents.clone().expect("contents");
         assert_eq!((contents.volumes, named(&contents.missing_claims)), (volumes, missing), "{case}");

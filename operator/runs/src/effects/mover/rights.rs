@@ -17,7 +17,7 @@ use p861_core::{
     ids::SiteName,
     runs::{AllottedSite, MoverTask},
 };
-use p861_crds::Reason;
+use p861_crds::{Reason, platform::application::ClusterResource};
 
 /// How often an entry is tried that another run was faster than.
 const MAX_TRIES: u32 = 5;
@@ -97,17 +97,29 @@ pub async fn give(client: &Client, place: &MoverPlace<'_>, district: &str, accou
     let Some(right) = Right::of(task) else { return Ok(()) };
     let binding = right.binding(district);
     let given = change(client, place.site, &binding, |found| enter(found, place.namespace, account)).await?;
-    if given || task.writes_a_copy() {
-        return Ok(());
-    }
-    let named: Vec<String> = task.cluster_resources().iter().map(|named| format!("{} {}", named.kind, named.name)).collect();
+    if given || task.writes_a_copy() { Ok(()) } else { Err(not_permitted(place.site, district, task.cluster_resources())) }
+}
+
+fn not_permitted(site: &SiteName, district: &str, named: &[ClusterResource]) -> Error {
+    let named: Vec<String> = named.iter().map(|named| format!("{} {}", named.kind, named.name)).collect();
     let message = format!(
         "site {site} does not permit runs of {district} to touch cluster-scoped objects, and the Application's spec.clusterResources names {}: the site's \
          administrator lists them under site.clusterResources.{district} in the values of the chart p861 there (docs/SECURITY.md), or take them out of the Application",
-        named.join(", "),
-        site = place.site
+        named.join(", ")
     );
-    Err(Error::invalid(Reason::ClusterResourcesNotGranted, message))
+    Error::invalid(Reason::ClusterResourcesNotGranted, message)
+}
+
+/// Refuses cluster-scoped objects that an Application names, if its site permits its district none: every backup would fail. Which names the site permits the movers
+/// find out.
+///
+/// # Errors
+/// [`Reason::ClusterResourcesNotGranted`], or that the site can't be reached.
+pub async fn refuse_unpermitted(client: &Client, site: &SiteName, district: &str, named: &[ClusterResource]) -> Result<()> {
+    if named.is_empty() || change(client, site, &Right::Read.binding(district), |_| false).await? {
+        return Ok(());
+    }
+    Err(not_permitted(site, district, named))
 }
 
 /// Takes back all that a run's movers were given.
@@ -133,7 +145,33 @@ pub async fn take_back_of_run(context: &RunContext, step_context: &StepContext, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use p861_crds::platform::application::ClusterResource;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use std::convert::Infallible;
+
+    #[tokio::test]
+    async fn fault_i11_cluster_scoped_objects_that_a_site_permits_nobody_are_refused_before_a_backup_fails() {
+        let named = vec![ClusterResource { group: Some("scheduling.k8s.io".into()), kind: "PriorityClass".into(), name: "orchard".into() }];
+        let site: SiteName = "laoshan-dr".into();
+        for (code, names, refused) in [(200_u16, &named[..], false), (404, &named[..], true), (403, &named[..], true), (404, &[][..], false)] {
+            let answer = move |request: Request<Body>| async move {
+                assert!(request.uri().path().ends_with("/clusterrolebindings/p861-cluster-backup-shinan"), "{}", request.uri());
+                let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r"});
+                let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "b"}, "roleRef": role});
+                let reason = if code == 404 { "NotFound" } else { "Forbidden" };
+                let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"});
+                let body = if code == 200 { binding } else { status };
+                Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap())
+            };
+            let client = Client::new(tower::service_fn(answer), "n");
+            let found = refuse_unpermitted(&client, &site, "shinan", names).await;
+            assert_eq!(found.is_err(), refused, "{code}");
+            if let Err(error) = found {
+                assert!(error.reason() == Reason::ClusterResourcesNotGranted && error.to_string().contains("PriorityClass orchard"), "{error}");
+            }
+        }
+    }
 
     #[test]
     fn fault_b12_only_a_task_that_names_cluster_scoped_objects_gets_a_right_over_them() {

@@ -88,7 +88,7 @@ struct Wait {
 fn remedy(warning: &str) -> &'static str {
     match warning {
         text if text.contains("exceeded quota") || text.contains("failed quota") => {
-            "; raise the quota by one mover (requests cpu 50m, memory 64Mi; limits cpu 2, memory 1Gi)"
+            "; raise the quota for each mover that waits (requests cpu 50m, memory 64Mi; limits cpu 2, memory 1Gi each)"
         }
         text if text.contains("violates PodSecurity") => {
             "; a mover that mounts a claim needs root, to keep the owners of its files: label the namespace pod-security.kubernetes.io/enforce=baseline, or leave the claim out of the backup (spec.volumes of the Application, method: Skip)"
