@@ -106,7 +106,8 @@ fn the_step<K: Watched>(context: &Context<'_>, act: &ActOnStep, run: &K, kind: A
         ActionKind::Answer => step.prompt.is_some(),
         _ => step.prompt.is_none(),
     };
-    let ids = |those: &dyn Fn(&CurrentStep) -> bool| -> Vec<&str> { run.current_steps().iter().filter(|step| those(step)).map(|step| step.id.as_str()).collect() };
+    let ids =
+        |those: &dyn Fn(&CurrentStep) -> bool| -> Vec<&str> { run.current_steps().iter().filter(|step| those(step)).map(|step| step.id.as_str()).collect() };
     let mut waiting = ids(&|step| step.phase == RunPhase::WaitingForPerson && fits(step));
     // A step that waits for something else than a person is given up all the same.
     if waiting.is_empty() && kind == ActionKind::Skip {

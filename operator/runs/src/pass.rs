@@ -13,8 +13,8 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use p861_core::{
     engine::{
-        CancelCause, Command, CurrentStep, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, UNDER_WAY, WaitsFor,
-        sealed::ChainHead, settle, summary,
+        CancelCause, Command, CurrentStep, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, UNDER_WAY,
+        WaitsFor, sealed::ChainHead, settle, summary,
     },
     runs::{Action, RunOutcome},
 };

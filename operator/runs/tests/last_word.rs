@@ -21,7 +21,11 @@ impl Effects for Waits {
 
     async fn cancel(&self, step: &StepContext, _: &Action) -> EffectOutcome {
         let late = -step.left();
-        if late < SignedDuration::from_millis(200) { EffectOutcome::running("it is being stopped") } else { EffectOutcome::Stopped { said: None, untouched: true } }
+        if late < SignedDuration::from_millis(200) {
+            EffectOutcome::running("it is being stopped")
+        } else {
+            EffectOutcome::Stopped { said: None, untouched: true }
+        }
     }
 }
 

@@ -178,7 +178,10 @@ async fn work(cluster: Cluster, objects: RunObjects, mover: Mover, fate: Fate) {
                 return;
             }
             Fate::Fails => {
-                then.insert(next.step.clone(), MoverAnswer::Failed { reason: Reason::StoreError, message: "no answer".into(), permanent: false, untouched: false });
+                then.insert(
+                    next.step.clone(),
+                    MoverAnswer::Failed { reason: Reason::StoreError, message: "no answer".into(), permanent: false, untouched: false },
+                );
                 break;
             }
             Fate::GoesOn | Fate::Ends => {}

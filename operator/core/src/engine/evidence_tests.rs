@@ -13,7 +13,16 @@ fn texts(texts: &[&str]) -> Vec<String> {
 }
 
 fn part(sha256: Option<&str>, warnings: &[&str]) -> SavedPart {
-    SavedPart { part: "p".into(), files: 1, bytes: 2, added: 3, started_at: time(), sha256: sha256.map(str::to_owned), warnings: texts(warnings), warned: warnings.len() as u64 }
+    SavedPart {
+        part: "p".into(),
+        files: 1,
+        bytes: 2,
+        added: 3,
+        started_at: time(),
+        sha256: sha256.map(str::to_owned),
+        warnings: texts(warnings),
+        warned: warnings.len() as u64,
+    }
 }
 
 fn changes() -> RestoreChanges {
@@ -47,9 +56,7 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::WorkloadsStopped { .. }) => {
             E::WorkloadsLeft { again: texts(&["a"]), made: texts(&["b"]), workloads: 1, stopped: texts(&["b/Deployment/cms 2"]) }
         }
-        Some(E::WorkloadsLeft { .. }) => {
-            E::WorkloadsReady { workloads: 1, ready: texts(&["Deployment/cms 2/2"]), not_awaited: texts(&["Deployment/old 0/1"]) }
-        }
+        Some(E::WorkloadsLeft { .. }) => E::WorkloadsReady { workloads: 1, ready: texts(&["Deployment/cms 2/2"]), not_awaited: texts(&["Deployment/old 0/1"]) },
         Some(E::WorkloadsReady { .. }) => E::SnapshotsTaken {
             snapshots: vec![TakenSnapshot {
                 namespace: "a".into(),
@@ -92,9 +99,7 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::ObjectsSaved { .. }) => E::VolumeSaved(part(None, &["vanished"])),
         Some(E::VolumeSaved(_)) => E::StreamSaved(part(Some("ab"), &[])),
         Some(E::StreamSaved(_)) => E::Sealed { snapshot: "0a1b".into(), files: 1, bytes: 2, added: 3, objects: 143, recovery_point_time: time() },
-        Some(E::Sealed { .. }) => {
-            E::SnapshotVerified { snapshot: "0a1b".into(), blobs: 1, packs: 2, bytes: 3, not_ready: texts(&["n/Deployment/old"]) }
-        }
+        Some(E::Sealed { .. }) => E::SnapshotVerified { snapshot: "0a1b".into(), blobs: 1, packs: 2, bytes: 3, not_ready: texts(&["n/Deployment/old"]) },
         Some(E::SnapshotVerified { .. }) => {
             let list = StoredObject { sha256: "ab".into(), bytes: 900 };
             E::RestorePreviewed {

@@ -27,7 +27,8 @@ use std::collections::BTreeMap;
 /// Kinds that a message names.
 const MAX_KINDS_NAMED: usize = 5;
 /// What a preview says of a backup that hooks had quiesced.
-pub const QUIESCED: &str = "what hooks.quiesce of the Application had done comes back with this backup, and no restore runs hooks.resume: undo it by hand where it lasts";
+pub const QUIESCED: &str =
+    "what hooks.quiesce of the Application had done comes back with this backup, and no restore runs hooks.resume: undo it by hand where it lasts";
 
 /// What a backup has come to. `before` is its status with the fields that every run has.
 pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {

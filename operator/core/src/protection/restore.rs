@@ -157,8 +157,13 @@ fn refuses_files_in(facts: &RestoreFacts<'_>) -> Vec<String> {
 
 /// Whether it must be known which claims the target has: for a preview, and where what stands in them may end the restore before anything is stopped.
 pub fn looks_into_claims(application: &ApplicationSpec, restore: &RestoreSpec) -> bool {
-    let refuses = restore.conflict_policy == ConflictPolicy::Refuse && targets(application, restore).values().any(|target| !application.namespaces.contains(target));
-    restore.mode == RestoreMode::Preview || refuses || !restore.select.files.is_empty() || restore.target.path_prefix.is_some() || restore.target.keep_extra_files
+    let refuses =
+        restore.conflict_policy == ConflictPolicy::Refuse && targets(application, restore).values().any(|target| !application.namespaces.contains(target));
+    restore.mode == RestoreMode::Preview
+        || refuses
+        || !restore.select.files.is_empty()
+        || restore.target.path_prefix.is_some()
+        || restore.target.keep_extra_files
 }
 
 /// Whether only some objects are restored.

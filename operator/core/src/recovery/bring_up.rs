@@ -411,13 +411,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Adds a step that starts workloads, and waits for those that no step before it has waited for.
-    fn starts(
-        &mut self,
-        id: StepId,
-        workloads: BTreeMap<String, Vec<WorkloadReference>>,
-        claims: BTreeMap<String, Vec<String>>,
-        gate: &[StepId],
-    ) -> StepId {
+    fn starts(&mut self, id: StepId, workloads: BTreeMap<String, Vec<WorkloadReference>>, claims: BTreeMap<String, Vec<String>>, gate: &[StepId]) -> StepId {
         let saved_as = self.request.target.rules.namespaces.iter().map(|(saved, target)| (target.clone(), saved.clone()));
         let saved_as = saved_as.filter(|(target, _)| workloads.contains_key(target)).collect();
         let awaited = self.awaited.clone();

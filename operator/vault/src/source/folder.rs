@@ -306,7 +306,11 @@ mod tests {
             reader.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes, expected, "{now}");
             assert_eq!(!witness.warnings().is_empty(), changes, "{now}: {:?}", witness.warnings());
-            assert!(witness.warnings().iter().all(|warning| warning.ends_with(": /file")), "fault_i7: it is named as the volume names it: {:?}", witness.warnings());
+            assert!(
+                witness.warnings().iter().all(|warning| warning.ends_with(": /file")),
+                "fault_i7: it is named as the volume names it: {:?}",
+                witness.warnings()
+            );
             assert!(witness.errors().is_empty());
         }
     }

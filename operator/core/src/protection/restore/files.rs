@@ -30,7 +30,10 @@ pub fn refuse(facts: &RestoreFacts<'_>) -> Result<(), CompileError> {
         let hidden = facts.hidden.iter().find(|(hidden, _)| *hidden == claim);
         // Whoever asks for files asks for no objects: nothing would make the claim.
         if !select.files.is_empty() && hidden.is_none() && !facts.present.contains(&claim) {
-            return invalid(format!("claim {name} doesn't exist in {namespace} on {}, and a restore of files makes none: restore the application's objects first", facts.site));
+            return invalid(format!(
+                "claim {name} doesn't exist in {namespace} on {}, and a restore of files makes none: restore the application's objects first",
+                facts.site
+            ));
         }
         if let Some((_, why)) = hidden.filter(|(_, why)| refuses_files_in(facts).contains(namespace) && !why.is_empty_claim()) {
             return invalid(format!(

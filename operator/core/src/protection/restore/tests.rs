@@ -342,16 +342,21 @@ fn fault_i1_and_i2_what_stands_in_a_claim_is_looked_at_before_anything_is_stoppe
         ("a claim that never had a volume", json!({"target": {"namespaceMappings": into("new")}}), None),
         ("a path", json!({"select": {"files": path}}), Some((InTheWay, true))),
         ("a path, elsewhere: it was named", json!({"select": {"files": path}, "target": {"namespaceMappings": into("there")}}), Some((InTheWay, true))),
-        ("a path of a claim that can't be mounted beside its pod", json!({"select": {"files": path}, "target": {"namespaceMappings": into("busy")}, "conflictPolicy": "Skip"}), Some((MissingPaths, false))),
+        (
+            "a path of a claim that can't be mounted beside its pod",
+            json!({"select": {"files": path}, "target": {"namespaceMappings": into("busy")}, "conflictPolicy": "Skip"}),
+            Some((MissingPaths, false)),
+        ),
         ("under another path", json!({"select": {"files": [{"claim": "files"}]}, "target": {"pathPrefix": "/old"}}), Some((InTheWay, true))),
         ("extra files stay", json!({"target": {"keepExtraFiles": true}}), Some((InTheWay, true))),
     ] {
         assert_eq!(looks(&spec), expected, "{case}");
     }
     // A preview refuses what the restore would.
-    for (spec, expected) in
-        [(json!({"select": {"files": path}, "mode": "Preview"}), InTheWay), (json!({"target": {"namespaceMappings": into("there")}, "mode": "Preview"}), Differences)]
-    {
+    for (spec, expected) in [
+        (json!({"select": {"files": path}, "mode": "Preview"}), InTheWay),
+        (json!({"target": {"namespaceMappings": into("there")}, "mode": "Preview"}), Differences),
+    ] {
         let plan = plan(&spec).expect("compiles");
         let refuses = plan.steps().iter().find_map(|step| match &step.action {
             Action::Move { task: MoverTask::PreviewVolume { refuses, .. }, .. } => *refuses,

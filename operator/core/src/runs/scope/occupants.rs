@@ -235,12 +235,7 @@ mod tests {
             ("another's", vec![bad.clone(), portal.clone()], vec!["shinan-portal"], of_application("portal")),
             ("its own and another's", vec![bad.clone(), portal.clone()], vec!["shinan-bad", "shinan-portal"], of_application("portal")),
             ("a younger one names it, too", vec![bad.clone(), application("shinan", "new", 2026, &["shinan-bad"])], vec!["shinan-bad"], None),
-            (
-                "an older one names it, too",
-                vec![bad.clone(), application("shinan", "old", 2024, &["shinan-bad"])],
-                vec!["shinan-bad"],
-                of_application("old"),
-            ),
+            ("an older one names it, too", vec![bad.clone(), application("shinan", "old", 2024, &["shinan-bad"])], vec!["shinan-bad"], of_application("old")),
             ("its own application is gone", vec![portal.clone()], vec!["shinan-bad"], None),
             (
                 "another district's, which may stand there",

@@ -29,7 +29,10 @@ fn restored_until(
     let run = run_of(actions, mode, end_of);
     let in_place = (mode == RestoreMode::Execute).then_some(InPlace { application: "portal", is_whole: true });
     let (before, writes) = (RestoreStatus::default(), ["shinan-portal".to_owned()]);
-    restore(&RestoreConclusionFacts { mode, before: &before, backup: "b", reads_damaged_anew, missing, in_place, writes: &writes, quiesced: false }, &run.outcome())
+    restore(
+        &RestoreConclusionFacts { mode, before: &before, backup: "b", reads_damaged_anew, missing, in_place, writes: &writes, quiesced: false },
+        &run.outcome(),
+    )
 }
 
 fn run_of(actions: &[p861_crds::common::RunAction], mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Played {
@@ -93,9 +96,8 @@ fn fault_i4_a_restore_elsewhere_says_what_it_has_left_there_and_what_stays_stopp
         quiesced: false,
     };
     let (writes, before): (&'static [String], _) = (Box::leak(Box::new(["portal-look".to_owned()])), Box::leak(Box::new(RestoreStatus::default())));
-    let mut run = run_of(&[asked(ActionKind::Abort, None)], RestoreMode::Execute, |step| {
-        if step == "restore/portal/volume/files" { End::Open } else { brings(step) }
-    });
+    let mut run =
+        run_of(&[asked(ActionKind::Abort, None)], RestoreMode::Execute, |step| if step == "restore/portal/volume/files" { End::Open } else { brings(step) });
     let left = Evidence::WorkloadsLeft {
         again: Vec::new(),
         made: vec!["portal-look".into()],
