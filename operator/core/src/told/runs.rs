@@ -120,7 +120,6 @@ pub(super) const PAIRS: super::Pairs = &[
     // Time limits and states.
     ("the run was not done within {limit}; extend its deadline next time, or see which step was slow", "任务未在 {limit} 内完成；下次请放宽期限，或查明哪个步骤过慢"),
     ("the last that it said: {said}", "最后的状态：{said}"),
-    ("under way: {steps}", "正在进行：{steps}"),
     ("it was not done within {limit}, by {time}, and was stopped", "未在 {limit} 内（{time} 前）完成，已停止"),
     ("stopped, because the run ends early", "因任务提前结束而停止"),
     ("stopped, because a person skips it", "因人工跳过而停止"),

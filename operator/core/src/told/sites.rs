@@ -106,6 +106,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the Services of {namespace}", "{namespace} 的 Service"),
     ("the {kind}s of {site}", "{site} 的 {kind}"),
     ("the RoleBindings of {namespace}", "{namespace} 的 RoleBinding"),
+    ("the quotas of {namespace}", "{namespace} 的资源配额"),
     ("the VolumeSnapshotContents", "VolumeSnapshotContent"),
     ("the kept pods of {namespace} in {own}", "{own} 中保存的 {namespace} 的 Pod"),
     ("the kept manifest of pod {name}", "已保存的 Pod {name} 的清单"),

@@ -106,8 +106,8 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Al
         not_awaited.truncate(MAX_PROVEN);
         return Ok(EffectOutcome::done(Evidence::WorkloadsReady { workloads: u64::try_from(all).unwrap_or(u64::MAX), ready, not_awaited }));
     }
-    let not_awaited = runs::not_awaited(&standing.not_awaited);
-    let message = format!("{} of {all} ready{}{not_awaited}", standing.ready.len(), waits_for(&client, &standing).await);
+    let waits = waits_for(&client, &standing).await + &runs::not_awaited(&standing.not_awaited);
+    let message = format!("{} of {all} ready{waits}", standing.ready.len());
     look.pause().await;
     Ok(EffectOutcome::running(message))
 }
