@@ -54,6 +54,13 @@ impl LocalizedText {
         let (first, second) = if language == "zh" { (&self.zh, &self.en) } else { (&self.en, &self.zh) };
         first.as_deref().or(second.as_deref()).unwrap_or_default()
     }
+
+    /// A text of a person in the language that it is written in: Chinese if it has a Chinese character.
+    pub fn written(text: &str) -> Self {
+        let is_chinese = text.chars().any(|c| ('\u{3400}'..='\u{9fff}').contains(&c));
+        let text = Some(text.to_owned());
+        if is_chinese { Self { zh: text, en: None } } else { Self { zh: None, en: text } }
+    }
 }
 
 /// Points at an object of the same namespace, or at a cluster-scoped kind.

@@ -38,7 +38,7 @@ pub struct Change {
     #[serde(default = "default_blocking_alerts")]
     #[schemars(length(max = 8))]
     pub blocking_alerts: Vec<BlockingAlert>,
-    /// Description of the work. Without it, manual work waits for the action Plan.
+    /// Description of the work; the newest action Plan replaces it. Without either, manual work waits for the action Plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<LocalizedText>,
     /// What to do on failure.

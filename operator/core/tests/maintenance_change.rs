@@ -1,10 +1,14 @@
 //! The work of a change, as its ticket follows it: agreed to, begun by itself, asked for, taken back.
 
 use crate::ticket_world::{World, action, after, change, condition, open_now, template};
-use jiff::SignedDuration;
-use p861_core::maintenance::{
-    ticket::{Asks, Block, BlockReason, Decision, Work, WorkRun, is_digest_of, still_agreed},
-    window::Opening,
+use p861_core::{
+    engine::Plan,
+    maintenance::{
+        ticket::{Asks, Block, BlockReason, Decision, Planned, Work, WorkRun, is_digest_of, plan_text, still_agreed},
+        window::Opening,
+        work::{self, WorkFacts},
+    },
+    runs::Action,
 };
 use p861_crds::{
     Reason,
@@ -24,13 +28,13 @@ fn drain() -> World {
     let mut world = World::of(spec);
     world.opening = Some(open_now());
     world.tally.given = vec!["b".into()];
-    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
+    world.work = Some(Work::compiled(Ok("sha256:1".into())));
     world
 }
 
 fn run(phase: RunPhase, asks: Option<Asks>) -> Work {
     let run = Some(WorkRun { phase, asks, said: (Reason::Running, "2 of 5 steps".into()) });
-    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run, warning: None, source: None }
+    Work::begun(run)
 }
 
 #[test]
@@ -75,7 +79,7 @@ fn steps_that_compile_to_others_between_the_word_and_the_work_are_not_what_was_a
     assert!(still_agreed(&world.spec, &world.status, "sha256:1"), "what is said after the start is no other plan");
     assert!(!still_agreed(&world.spec, &world.status, "sha256:2"));
     let refused = WorkRun { phase: RunPhase::Refused, asks: None, said: (Reason::PlanChanged, "it is another".into()) };
-    world.work = Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(refused), warning: None, source: None });
+    world.work = Some(Work::begun(Some(refused)));
     let ended = world.pass(3);
     assert_eq!((world.phase(), condition(&ended, "Succeeded").0), (TicketPhase::RolledBack, Some(false)));
 }
@@ -96,6 +100,100 @@ fn fault_h8_the_digest_of_a_ticket_is_that_of_the_steps_that_are_shown_before_an
     assert_eq!(world.phase(), TicketPhase::InProgress);
     world.act(3, action(TicketActionKind::Note, "li"));
     assert!(is_digest_of(&world.spec, &world.status, "sha256:1") && !is_digest_of(&world.spec, &world.status, "sha256:2"));
+}
+
+/// The steps of a ticket, compiled with the text that is planned as its status says.
+fn compiled(world: &World) -> Plan<Action> {
+    let planned = Planned::of(&world.spec, &world.status);
+    let (spec, ticket, namespace) = (&world.spec, "chg-1", "shinan");
+    let facts = WorkFacts { ticket, namespace, district: Some(namespace), spec, planned, applications: &[], alertmanagers: &[], component: None };
+    work::compile(&facts).unwrap()
+}
+
+/// What the step of people's work asks.
+fn asked(plan: &Plan<Action>) -> String {
+    let hands = plan.steps().iter().find(|step| step.id.as_str() == "manual").unwrap();
+    hands.needs_person.as_ref().unwrap().text.in_language("en").to_owned()
+}
+
+fn said(text: &str) -> p861_crds::maintenance::ticket::TicketAction {
+    let mut plan = action(TicketActionKind::Plan, "li");
+    plan.note = Some(text.into());
+    plan
+}
+
+#[test]
+fn what_is_shown_agreed_to_compiled_and_worked_by_is_the_text_that_was_planned_last() {
+    let node = json!({"drainNode": {"siteRef": {"name": "a"}, "nodeName": "n1"}});
+    for work in [json!({"manual": {}}), node] {
+        let mut world = World::of(change("Normal"));
+        world.spec.change.as_mut().unwrap().work = serde_json::from_value(work).unwrap();
+        let shown = |world: &World| plan_text(&world.spec, &world.status).map(|text| text.in_language("en").to_owned());
+        let mut digests = Vec::new();
+        for (minutes, text) in [(0, "one by one"), (1, "replace the whole rack"), (2, "one by one")] {
+            if minutes > 0 {
+                world.spec.actions.push(said(text));
+            }
+            // The controller compiles what is planned once everything is read.
+            world.status = world.decide(minutes).status;
+            let steps = compiled(&world);
+            assert_eq!((asked(&steps).as_str(), shown(&world).as_deref()), (text, Some(text)));
+            world.work = Some(Work::compiled(Ok(steps.digest().to_owned())));
+            world.pass(minutes);
+            assert!(is_digest_of(&world.spec, &world.status, steps.digest()), "{text}");
+            digests.push(world.status.plan_digest.clone().unwrap());
+        }
+        digests.sort();
+        digests.dedup();
+        assert_eq!(digests.len(), 3, "another plan needs another agreement, also one that goes back to the first");
+        // A plan that the ticket refuses is no plan, however much it has refused since.
+        let agreed = world.status.plan_digest.clone();
+        world.act(3, action(TicketActionKind::Suspend, "li"));
+        world.act(4, said("take everything out"));
+        assert!(world.refused().contains("suspended"), "{}", world.refused());
+        for minutes in 5..25 {
+            world.act(minutes, action(TicketActionKind::Done, "li"));
+        }
+        world.act(25, action(TicketActionKind::Resume, "li"));
+        assert_eq!((shown(&world).as_deref(), asked(&compiled(&world)).as_str()), (Some("one by one"), "one by one"));
+        assert_eq!(world.status.plan_digest, agreed);
+        assert_eq!(world.status.refused_actions.len(), 17, "of other refusals the newest sixteen stay");
+    }
+}
+
+#[test]
+fn steps_of_another_text_than_the_planned_one_are_nobodys_to_agree_to() {
+    let mut world = drain();
+    world.pass(0);
+    assert!(world.status.plan_digest.is_some());
+    world.status.start_time = None;
+    world.status.phase = Some(TicketPhase::Planned);
+    world.spec.actions.push(said("replace the whole rack"));
+    let decision = world.decide(1);
+    assert_eq!((decision.status.plan_digest, condition(&decision, "Approved").1), (None, "NotCompiled".to_owned()));
+    assert_eq!((decision.status.phase, decision.next), (Some(TicketPhase::Planned), Some(after(1))), "it is compiled again at once");
+    world.pass(1);
+    assert!(world.status.plan_digest.is_some(), "and then has a digest again");
+}
+
+#[test]
+fn one_place_decides_which_text_of_a_plan_is_in_force() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut folders: Vec<_> = ["operator/core/src", "operator/src", "operator/runs/src", "cli/src"].map(|folder| root.join(folder)).into();
+    let mut readers = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+                continue;
+            }
+            let source = std::fs::read_to_string(&entry).unwrap();
+            if source.contains("change.plan") && !entry.ends_with("maintenance/ticket/planned.rs") {
+                readers.push(entry);
+            }
+        }
+    }
+    assert!(readers.is_empty(), "these read spec.change.plan, which may not be the text in force: ask maintenance::ticket::plan_text\n{readers:#?}");
 }
 
 #[test]
@@ -124,16 +222,16 @@ fn a_rollback_waits_for_the_steps_to_be_taken_back() {
 #[test]
 fn steps_that_can_t_be_compiled_can_t_be_agreed_to() {
     let mut world = drain();
-    world.work = Some(Work { steps: Err("site a isn't there".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
+    world.work = Some(Work::compiled(Err("site a isn't there".into())));
     let decision = world.pass(0);
     assert_eq!((world.phase(), condition(&decision, "Approved").1), (TicketPhase::Open, "NotCompiled".into()));
     assert_eq!(world.status.plan_digest, None);
-    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
+    world.work = Some(Work::compiled(Ok("sha256:1".into())));
     world.pass(1);
     let first = world.status.plan_digest.clone();
     assert_eq!(world.phase(), TicketPhase::InProgress);
     let mut other = drain();
-    other.work = Some(Work { steps: Ok("sha256:2".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
+    other.work = Some(Work::compiled(Ok("sha256:2".into())));
     other.pass(0);
     assert_ne!(other.status.plan_digest, first, "other steps are another plan");
 }
@@ -289,6 +387,6 @@ fn fault_e5_what_a_reopened_change_was_agreed_to_before_lets_nothing_begin() {
     world.templates.clear();
     world.act(2, action(TicketActionKind::Reopen, "li"));
     assert_eq!((world.phase(), world.status.template.clone()), (TicketPhase::Open, None));
-    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
+    world.work = Some(Work::compiled(Ok("sha256:1".into())));
     assert_eq!((approved(&world.pass(3)), world.phase()), ((Some(false), "TemplateMissing".into()), TicketPhase::Planned));
 }

@@ -3,7 +3,7 @@
 use crate::ticket_world::{World, action, after, change, condition, due, fired, incident, open_now, ticket};
 use p861_core::maintenance::{
     ticket::{
-        Block, BlockReason, change_under_way, clocks,
+        Block, BlockReason, Planned, change_under_way, clocks,
         life::{Course, Event, next},
         plan_digest,
     },
@@ -320,7 +320,7 @@ fn another_plan_is_another_digest_and_one_no_holds_everything_up() {
 fn without_a_word_on_how_it_is_done_there_is_nothing_to_agree_to() {
     let mut spec = change("Normal");
     spec.change.as_mut().unwrap().plan = None;
-    assert_eq!(plan_digest(&spec, 0, None), None);
+    assert_eq!(plan_digest(&spec, &Planned::default(), None), None);
     let mut world = World::of(spec);
     (world.opening, world.tally.given) = (Some(open_now()), vec!["b".into()]);
     let decision = world.pass(0);

@@ -4,7 +4,10 @@ use jiff::SignedDuration;
 use p861_core::{
     engine::{OnFailure, Plan},
     ids::SiteName,
-    maintenance::work::{self, Affected, ComponentOf, WorkFacts},
+    maintenance::{
+        ticket::Planned,
+        work::{self, Affected, ComponentOf, WorkFacts},
+    },
     platform::bundle,
     runs::Action,
 };
@@ -37,8 +40,16 @@ fn drain() -> Value {
 fn compiled(spec: &MaintenanceTicketSpec, application: &ApplicationSpec, alertmanagers: &[&str]) -> Plan<Action> {
     let affected = [Affected { name: "portal", spec: application, site: &"a".into(), last_backup: Some(SignedDuration::from_mins(4)) }];
     let sites: Vec<SiteName> = alertmanagers.iter().map(|site| (*site).into()).collect();
-    let facts =
-        WorkFacts { ticket: "chg-1", namespace: "shinan", district: Some("shinan"), spec, applications: &affected, alertmanagers: &sites, component: None };
+    let facts = WorkFacts {
+        ticket: "chg-1",
+        namespace: "shinan",
+        district: Some("shinan"),
+        spec,
+        planned: Planned::default(),
+        applications: &affected,
+        alertmanagers: &sites,
+        component: None,
+    };
     work::compile(&facts).expect("compiles")
 }
 
@@ -57,6 +68,7 @@ fn upgrade_of(declared: &str, rollback: &str) -> Result<Plan<Action>, String> {
         namespace: "shinan",
         district: Some("shinan"),
         spec: &spec,
+        planned: Planned::default(),
         applications: &[],
         alertmanagers: &[],
         component: Some(component),
@@ -115,7 +127,8 @@ fn fault_e8_a_district_silences_nothing_of_a_site_but_its_own_alerts_and_the_nod
         let (sites, applications) = ([SiteName::from("a")], if district.is_some() { &affected[..] } else { &[] });
         let mut spec = spec.clone();
         spec.affects.application_refs.retain(|_| district.is_some());
-        let facts = WorkFacts { ticket: "chg-1", namespace, district, spec: &spec, applications, alertmanagers: &sites, component: None };
+        let facts =
+            WorkFacts { ticket: "chg-1", namespace, district, spec: &spec, planned: Planned::default(), applications, alertmanagers: &sites, component: None };
         let plan = work::compile(&facts).expect("compiles");
         let step = plan.steps().iter().find(|step| step.id.as_str() == "silence/a").expect("a silence");
         let Action::Silence { labels, .. } = &step.action else { panic!("{step:?}") };
@@ -199,8 +212,16 @@ fn a_name_that_nothing_can_have_is_refused_with_its_field() {
         for silence in ["Affected", "None"] {
             let spec = ticket(work.clone(), "OnFailure", "Skip", silence);
             let (ticket, sites) = ("chg-1", [SiteName::from("a")]);
-            let facts =
-                WorkFacts { ticket, namespace: "shinan", district: Some("shinan"), spec: &spec, applications: &[], alertmanagers: &sites, component: None };
+            let facts = WorkFacts {
+                ticket,
+                namespace: "shinan",
+                district: Some("shinan"),
+                spec: &spec,
+                planned: Planned::default(),
+                applications: &[],
+                alertmanagers: &sites,
+                component: None,
+            };
             let error = work::compile(&facts).expect_err("refused").to_string();
             assert!(error.starts_with(says), "{work}: {error}");
         }

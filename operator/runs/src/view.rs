@@ -7,9 +7,18 @@ use p861_core::{
     runs::RunClass,
 };
 use p861_crds::{
-    RunView, Time,
+    LocalizedText, RunView, Time,
     common::{ByteProgress, CountProgress, CurrentStep, JournalReference, Quantity, RunProgress},
 };
+
+/// The longest text of a status that is written in both languages, as the API server has it.
+const MAX_LOCALIZED_CHARS: usize = 512;
+
+/// A question as a status can hold it: the text of a plan may be longer, and whole in the ticket's page.
+fn question(text: &LocalizedText) -> LocalizedText {
+    let short = |text: &Option<String>| text.as_ref().map(|text| p861_core::conditions::shorten(text, MAX_LOCALIZED_CHARS));
+    LocalizedText { zh: short(&text.zh), en: short(&text.en) }
+}
 
 /// Builds the status fields of a run. Remedies are commands of `p861` for that class.
 pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView {
@@ -21,9 +30,9 @@ pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView
         .map(|step| {
             let message = step.words(pass.progress.get(&step.id));
             let (prompt, remedy) = match &step.waits_for {
-                WaitsFor::Answer { text, .. } if class == RunClass::Change => (Some(text.clone()), Some(format!("p861 ticket done {name}"))),
+                WaitsFor::Answer { text, .. } if class == RunClass::Change => (Some(question(text)), Some(format!("p861 ticket done {name}"))),
                 WaitsFor::Decision if class == RunClass::Change => (None, Some(format!("p861 ticket start {name}"))),
-                WaitsFor::Answer { text, .. } => (Some(text.clone()), Some(format!("p861 {noun} answer {name} {} --yes", step.id))),
+                WaitsFor::Answer { text, .. } => (Some(question(text)), Some(format!("p861 {noun} answer {name} {} --yes", step.id))),
                 WaitsFor::Decision => (None, Some(format!("p861 {noun} retry {name} {}", step.id))),
                 _ => (None, None),
             };

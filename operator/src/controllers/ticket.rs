@@ -24,7 +24,7 @@ use p861_core::{
     engine::Plan,
     maintenance::{
         notify::{self, Outcome},
-        ticket::{self, Facts, Permit, Surroundings, Work, decide},
+        ticket::{self, Facts, Permit, Planned, Surroundings, Work, decide},
     },
     names::steps_of_ticket,
     runs::Action,
@@ -128,8 +128,7 @@ impl Controller for TicketController {
         let Some(change) = &ticket.spec.change else { return Ok(observed) };
         observed.surroundings = Some(surroundings(context, &namespace, ReadFrom::Cache).await?);
         if !has_begun(ticket) {
-            let status = ticket.status.clone().unwrap_or_default();
-            observed.preview = Some(work::preview(context, ticket, change, &status).await?);
+            observed.preview = Some(work::preview(context, ticket, change, planned(ticket, &observed, now)).await?);
             // Starting is irreversible: read from the API server, not from the cache.
             if assess(ticket, &observed, &before(ticket, &observed), observed.work(), now).status.start_time.is_some() {
                 observed.surroundings = Some(surroundings(context, &namespace, ReadFrom::ApiServer).await?);
@@ -211,6 +210,16 @@ fn before(ticket: &MaintenanceTicket, observed: &Observed) -> MaintenanceTicketS
     let mut before = ticket.status.clone().unwrap_or_default();
     observed.outcomes.iter().for_each(|(_, outcome)| notify::settle(&mut before.notifications, outcome));
     before
+}
+
+/// The text that is planned once everything that people have said is read: the steps are compiled with it.
+fn planned(ticket: &MaintenanceTicket, observed: &Observed, now: Timestamp) -> Planned {
+    let before = before(ticket, observed);
+    let read = usize::try_from(before.observed_actions.unwrap_or_default()).unwrap_or_default();
+    if read >= ticket.spec.actions.len() {
+        return Planned::of(&ticket.spec, &before);
+    }
+    Planned::of(&ticket.spec, &assess(ticket, observed, &before, None, now).status)
 }
 
 /// Decides on a ticket with this status and work.

@@ -1,7 +1,13 @@
 //! What is agreed to is shown first, and what would never count is not created.
 
 use super::hub::Hub;
-use p861_core::{engine::Plan, runs::Action};
+use jiff::SignedDuration;
+use p861_core::{
+    engine::{Plan, Prompt, Step, StepId},
+    maintenance::ticket::{Planned, Work, plan_digest},
+    runs::Action,
+};
+use p861_crds::{LocalizedText, MaintenanceTicket};
 use serde_json::json;
 
 fn whole(steps: &Plan<Action>) -> String {
@@ -147,4 +153,39 @@ async fn fault_h8_a_plan_shows_the_steps_whose_digest_it_has() {
     let refused = hub.p861(&["plan", "check", "core", "--steps"]);
     assert!(refused.code == 3 && refused.err.contains("are not those of plan core: their digests differ"), "{refused:?}");
     assert!(hub.p861(&["plan", "show", "core"]).out.contains("! the steps in ConfigMap core-steps are not those of plan core"));
+}
+
+/// The steps of work by hand, which asks this.
+fn by_hand(question: &str) -> Plan<Action> {
+    let id = StepId::new("manual").expect("an id");
+    let asks = Step::new(id, Action::Ask {}, SignedDuration::from_hours(1)).needs_person(Prompt::new(LocalizedText::written(question)));
+    Plan::new(vec![asks]).expect("a plan")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_on_every_page_is_the_one_that_was_said_last() {
+    let hub = Hub::of("lastplan").await;
+    let spec = json!({"type": "Change", "title": {"en": "Cables"}, "impact": "Low", "urgency": "Low", "requestedBy": "li",
+        "change": {"class": "Normal", "work": {"manual": {}}, "plan": {"en": "one cable"}},
+        "actions": [{"action": "Plan", "note": "replace the whole rack", "by": "li"}, {"action": "Plan", "note": "no word of this", "by": "li"}]});
+    hub.declare_as("li", "MaintenanceTicket", "chg-1", spec).await;
+    let seen: MaintenanceTicket = serde_json::from_value(hub.get("MaintenanceTicket", "chg-1").await).expect("a ticket");
+    let refused = json!([{"index": 1, "action": "Plan", "why": "it is suspended: Resume it first"}]);
+    let refusals: Vec<_> = serde_json::from_value(refused.clone()).expect("refusals");
+    let planned = Planned::among(&seen.spec, 2, &refusals);
+    let steps = by_hand("replace the whole rack");
+    let work = Work { planned: planned.clone(), ..Work::compiled(Ok(steps.digest().to_owned())) };
+    let digest = plan_digest(&seen.spec, &planned, Some(&work)).expect("a digest");
+    let status = json!({"observedGeneration": 1, "observedActions": 2, "refusedActions": refused, "phase": "Planned", "priority": "P4", "planDigest": digest});
+    hub.write("MaintenanceTicket", "chg-1", status).await;
+    hub.map("chg-1.steps", json!({"plan.json": whole(&steps)})).await;
+    let page = hub.p861(&["ticket", "show", "chg-1"]);
+    let approved = hub.p861(&["ticket", "approve", "chg-1", "--digest", &digest, "--no-wait"]);
+    assert_eq!(approved.code, 0, "{approved:?}");
+    for said in [&page, &approved] {
+        assert!(said.out.matches("replace the whole rack").count() >= 2, "as the plan, and as what the step asks: {said:?}");
+        assert!(!said.out.contains("one cable"), "{said:?}");
+    }
+    let plan = page.lines().into_iter().find(|line| line.starts_with("how ")).unwrap_or_default().to_owned();
+    assert!(plan.ends_with("replace the whole rack"), "{plan:?}\n{}", page.out);
 }

@@ -4,7 +4,7 @@ use super::hub::{Hub, ago, condition, hours_ago};
 use jiff::SignedDuration;
 use p861_core::{
     engine::{Plan, Step, StepId},
-    maintenance::ticket::{Work, plan_digest},
+    maintenance::ticket::{Planned, Work, plan_digest},
     names,
     runs::Action,
 };
@@ -171,8 +171,8 @@ impl Hub {
             "change": {"class": "Normal", "work": {"upgradeComponent": {"component": "bulletin", "version": "1.1.0"}}}});
         self.declare_as(requester, "MaintenanceTicket", name, spec).await;
         let seen: MaintenanceTicket = serde_json::from_value(self.get("MaintenanceTicket", name).await).expect("a ticket");
-        let work = Work { steps: Ok(steps.digest().to_owned()), takes: SignedDuration::ZERO, run: None, warning: None, source: None };
-        let digest = plan_digest(&seen.spec, 0, Some(&work)).expect("a digest");
+        let work = Work::compiled(Ok(steps.digest().to_owned()));
+        let digest = plan_digest(&seen.spec, &Planned::default(), Some(&work)).expect("a digest");
         let conditions = [condition("Approved", "False", "ApprovalsMissing", "0 of 1; it is never the one who asked for it")];
         let status =
             json!({"observedGeneration": 1, "observedActions": 0, "phase": "Planned", "priority": "P4", "planDigest": digest, "conditions": conditions});

@@ -14,7 +14,10 @@ use crate::{
     text,
 };
 use jiff::Timestamp;
-use p861_core::maintenance::approval::{Subject, Void, would_count};
+use p861_core::maintenance::{
+    approval::{Subject, Void, would_count},
+    ticket::plan_text,
+};
 use p861_crds::{
     Approval, ApprovalSpec, ConditionType, MaintenanceTicket, Reason,
     maintenance::{
@@ -99,7 +102,7 @@ fn print(context: &Context<'_>, ticket: &MaintenanceTicket, steps: &Steps) {
     let status = ticket.status.clone().unwrap_or_default();
     let change = ticket.spec.change.as_ref();
     let key = printer.language.key();
-    let plan = change.and_then(|change| change.plan.as_ref()).map(|plan| plan.in_language(key).to_owned());
+    let plan = plan_text(&ticket.spec, &status).map(|plan| plan.in_language(key).to_owned());
     let short: String = status.plan_digest.iter().flat_map(|digest| digest.trim_start_matches("sha256:").chars()).take(SHOWN_DIGITS).collect();
     printer.say(&text::approving(ticket.spec.title.in_language(key), plan.as_deref(), &short));
     // A drain can lose pods and data: the condition names them.

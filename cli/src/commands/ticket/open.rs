@@ -27,13 +27,6 @@ use p861_crds::{
 /// The first positional argument that means an upgrade.
 const UPGRADE: &str = "upgrade";
 
-/// A text in the language that it is written in: Chinese if it has a Chinese character.
-fn localized(text: &str) -> LocalizedText {
-    let chinese = text.chars().any(|c| ('\u{3400}'..='\u{9fff}').contains(&c));
-    let text = Some(text.to_owned());
-    if chinese { LocalizedText { zh: text, en: None } } else { LocalizedText { zh: None, en: text } }
-}
-
 /// The template that the change follows, by name.
 struct Followed {
     name: String,
@@ -137,7 +130,7 @@ fn drain(context: &Context<'_>, what: &TicketOpen, followed: Option<&Followed>) 
 /// The change, with what its template states.
 fn change(what: &TicketOpen, class: ClassWord, work: Work, followed: Option<&Followed>) -> Change {
     let stated = followed.map(|followed| &followed.spec);
-    let of = |typed: &Option<String>, stated: Option<&LocalizedText>| typed.as_deref().map(localized).or_else(|| stated.cloned());
+    let of = |typed: &Option<String>, stated: Option<&LocalizedText>| typed.as_deref().map(LocalizedText::written).or_else(|| stated.cloned());
     let silent = !what.no_silence && stated.is_none_or(|stated| stated.silence == ChangeSilence::Affected);
     Change {
         class: class.into(),
@@ -206,8 +199,8 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         return Err(Failure::usage(text::only_of_a_change()));
     }
     let title = match (&what.title, &upgrade_component, &followed) {
-        (Some(title), None, _) => localized(title),
-        (Some(title), Some(_), _) if title != UPGRADE => localized(title),
+        (Some(title), None, _) => LocalizedText::written(title),
+        (Some(title), Some(_), _) if title != UPGRADE => LocalizedText::written(title),
         (_, Some(upgrade), _) => text::upgrade_title(&upgrade.component, &upgrade.version),
         (None, None, Some(followed)) => followed.spec.title.clone(),
         (None, None, None) => LocalizedText::default(),

@@ -12,7 +12,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use p861_core::time::whole_seconds;
+use p861_core::{maintenance::ticket::plan_text, time::whole_seconds};
 use p861_crds::{
     Condition, ConditionType, MaintenanceTicket, MaintenanceTicketStatus, Reason,
     common::RunPhase,
@@ -115,7 +115,7 @@ pub fn page(ticket: &MaintenanceTicket, shown: &Shown, clock: &Clock, language: 
         .maybe(text::F_TEMPLATE, template(change, &status).map(|said| said.pick(language).to_owned()))
         .maybe(text::F_RUNBOOK, ticket.spec.incident.as_ref().and_then(|incident| incident.runbook.as_deref()).map(runbook))
         .maybe(text::F_DUE, due(ticket, &clock, language).map(|line| line.to_string()))
-        .maybe(text::F_PLAN_OF_CHANGE, change.and_then(|change| change.plan.as_ref()).map(|plan| plan.in_language(language.key())))
+        .maybe(text::F_PLAN_OF_CHANGE, plan_text(&ticket.spec, &status).map(|plan| plan.in_language(language.key()).to_owned()))
         .maybe(text::F_ROLLBACK, change.and_then(|change| change.rollback.plan.as_ref()).map(|plan| plan.in_language(language.key())))
         .maybe(text::F_DIGEST, status.plan_digest.as_ref().map(|digest| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>()));
     if let Some(drain) = change.and_then(|change| change.work.drain_node.as_ref()) {

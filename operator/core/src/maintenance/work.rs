@@ -5,7 +5,7 @@ use crate::{
     ids::SiteName,
     maintenance::{
         drain::DrainConsent,
-        ticket::{Asks, WorkRun},
+        ticket::{Asks, Planned, WorkRun},
     },
     names,
     platform::bundle::{self, Bundle},
@@ -59,6 +59,8 @@ pub struct WorkFacts<'a> {
     pub district: Option<&'a str>,
     /// What was asked.
     pub spec: &'a MaintenanceTicketSpec,
+    /// Which text of it says how people work.
+    pub planned: Planned,
     /// Applications that it affects, as they stand in the spec.
     pub applications: &'a [Affected<'a>],
     /// Sites that have an Alertmanager.
@@ -117,7 +119,7 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let done = match &change.work {
         Work { upgrade_component: Some(upgrade), .. } => upgrade_component(facts, change, upgrade, &ready, &mut steps)?,
         Work { drain_node: Some(drain), .. } => drain_node(facts, change, drain, (&backups, &ready), &mut steps)?,
-        Work { manual: Some(_), .. } => hands(facts, change, &ready, &mut steps)?,
+        Work { manual: Some(_), .. } => hands(facts, &ready, &mut steps)?,
         Work { .. } => return Err(CompileError::Invalid("the work is of a kind that this version does not know: upgrade the operator".into())),
     };
     checks(facts, change, &done, &mut steps)?;
@@ -298,7 +300,7 @@ fn drain_node(
     let leave = Action::Drain { site: site.clone(), node: node.clone(), district: facts.district.map(str::to_owned), consent };
     steps.push(Step::new(empty.clone(), leave, parse_duration(&drain.deadline.0)?).after([cordon]).on_failure(on_failure(change)));
     let hands = StepKey::Manual.id()?;
-    let text = change.plan.clone().unwrap_or_else(|| LocalizedText {
+    let text = facts.planned.text(facts.spec).unwrap_or_else(|| LocalizedText {
         zh: Some(format!("节点 {node} 已排空。完成作业后执行：p861 ticket done {}", facts.ticket)),
         en: Some(format!("Node {node} is empty. When the work on it is done: p861 ticket done {}", facts.ticket)),
     });
@@ -308,9 +310,9 @@ fn drain_node(
     Ok(back)
 }
 
-fn hands(facts: &WorkFacts<'_>, change: &Change, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
+fn hands(facts: &WorkFacts<'_>, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
     let id = StepKey::Manual.id()?;
-    let text = change.plan.clone().unwrap_or_else(|| LocalizedText {
+    let text = facts.planned.text(facts.spec).unwrap_or_else(|| LocalizedText {
         zh: Some(format!("完成作业后执行：p861 ticket done {}", facts.ticket)),
         en: Some(format!("When the work is done: p861 ticket done {}", facts.ticket)),
     });

@@ -33,6 +33,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("it is a rejection: its subject is blocked until it is deleted", "此为否决意见：在其被删除之前，所涉变更不能进行"),
     ("{person} says no", "{person} 已否决"),
     ("it has no plan yet: append the action Plan", "尚无方案：请追加操作 Plan"),
+    ("its steps are compiled anew, for the plan that was said last", "正按最新的方案重新生成步骤"),
     ("{people}, as a Normal change: {why}", "{people}，按一般变更：{why}"),
     ("{n} of {required}, never by the one who asked for it", "已批准 {n}/{required}，提出人不计入"),
     ("{why}; it needs approvals as a Normal change does, {counted}: p861 ticket approve", "{why}；须按一般变更批准，{counted}：p861 ticket approve"),

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_core::maintenance::{
     approval::Tally,
     template::ClassStanding,
-    ticket::{Access, Block, Decision, Facts, Work, clocks::Level, decide},
+    ticket::{Access, Block, Decision, Facts, Planned, Work, clocks::Level, decide},
     window::Opening,
 };
 use p861_crds::{
@@ -96,7 +96,23 @@ impl World {
         }
     }
 
+    /// A pass, with the steps compiled for what is planned then, as the controller has them.
     pub fn pass(&mut self, minutes: i64) -> Decision {
+        let first = self.decide(minutes);
+        let planned = Planned::of(&self.spec, &first.status);
+        let decision = match self.work.as_mut().filter(|work| work.planned != planned) {
+            Some(work) => {
+                work.planned = planned;
+                self.decide(minutes)
+            }
+            None => first,
+        };
+        self.status = decision.status.clone();
+        decision
+    }
+
+    /// A decision on the ticket and its steps as they are, which changes nothing.
+    pub fn decide(&self, minutes: i64) -> Decision {
         let levels = levels();
         let source = self.work.as_ref().and_then(|work| work.source.as_ref());
         let judge = |change| ClassStanding::judge(&self.spec, change, &self.status, &self.templates, source);
@@ -114,9 +130,7 @@ impl World {
             obstacles: self.obstacles.clone(),
             work: self.work.clone(),
         };
-        let decision = decide(&facts, after(minutes));
-        self.status = decision.status.clone();
-        decision
+        decide(&facts, after(minutes))
     }
 
     /// What the window says to a change that takes no time.

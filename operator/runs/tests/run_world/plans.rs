@@ -3,7 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use p861_core::{
     engine::Plan,
-    maintenance::work::{self, Affected, ComponentOf, WorkFacts},
+    maintenance::{
+        ticket::Planned,
+        work::{self, Affected, ComponentOf, WorkFacts},
+    },
     platform::bundle::Bundle,
     protection::{
         backup::{self, BackupFacts, Claim},
@@ -154,8 +157,16 @@ fn of_change(change: Value) -> Plan<Action> {
     let source = read(json!({"configMapRef": {"name": "cache-2"}}));
     let sites = ["east", "west"].map(Into::into);
     let component = Some(ComponentOf { declared: &declared, source: &source, bundle: &bundle, sites: &sites });
-    let facts =
-        WorkFacts { ticket: "chg-1", namespace: "shinan", district: Some("shinan"), spec: &spec, applications: &affected, alertmanagers: &sites, component };
+    let facts = WorkFacts {
+        ticket: "chg-1",
+        namespace: "shinan",
+        district: Some("shinan"),
+        spec: &spec,
+        planned: Planned::default(),
+        applications: &affected,
+        alertmanagers: &sites,
+        component,
+    };
     work::compile(&facts).expect("compiles")
 }
 

@@ -8,7 +8,7 @@ use p861_core::{
     engine::{Outcome, Plan},
     ids::SiteName,
     maintenance::{
-        ticket::{Work, WorkRun, still_agreed},
+        ticket::{Planned, Work, WorkRun, still_agreed},
         work::{self, Affected, ComponentOf, WorkFacts},
     },
     platform::bundle::Bundle,
@@ -96,8 +96,9 @@ impl RunKind for ChangeRun {
     /// Refuses steps whose digest differs from the approved one.
     fn compile(ticket: &MaintenanceTicket, facts: &Option<Facts>) -> Result<Plan<Action>> {
         let facts = facts.as_ref().ok_or_else(|| Error::Internal("a change that has begun is compiled again".into()))?;
-        let plan = compile(ticket, facts)?;
-        if still_agreed(&ticket.spec, &ticket.status.clone().unwrap_or_default(), plan.digest()) {
+        let status = ticket.status.clone().unwrap_or_default();
+        let plan = compile(ticket, facts, Planned::of(&ticket.spec, &status))?;
+        if still_agreed(&ticket.spec, &status, plan.digest()) {
             return Ok(plan);
         }
         let message = "what would be done is not what was agreed to any more; nothing was done: Reopen the ticket, and have it agreed to as it is now";
@@ -134,17 +135,17 @@ pub struct Preview {
     pub compiled: Option<Box<Plan<Action>>>,
 }
 
-/// Compiles the steps of a waiting change, without effects.
-pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &MaintenanceTicketStatus) -> Result<Preview> {
+/// Compiles the steps of a waiting change, with the text that is `planned`, without effects.
+pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Change, planned: Planned) -> Result<Preview> {
     let compiled = gather(context, ticket, change).await.and_then(|facts| {
-        let plan = compile(ticket, &facts)?;
+        let plan = compile(ticket, &facts, planned.clone())?;
         let takes = work::takes(&plan, change).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
         Ok((plan, takes, facts.component.map(|(_, source, ..)| source)))
     });
     let (compiled, takes, source) = match compiled {
         Ok((plan, takes, source)) => (Ok(Box::new(plan)), takes, source),
         // If a registry is unreachable, the digest approved earlier stays valid; the error is reported only if nothing was compiled yet.
-        Err(error @ Error::Stated { .. }) if error.category() == Category::Invalid || status.plan_digest.is_none() => {
+        Err(error @ Error::Stated { .. }) if error.category() == Category::Invalid || !has_digest(ticket) => {
             (Err(error.to_string()), SignedDuration::ZERO, None)
         }
         Err(error) => return Err(error),
@@ -154,7 +155,11 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
         _ => None,
     };
     let steps = compiled.as_ref().map(|plan| plan.digest().to_owned()).map_err(Clone::clone);
-    Ok(Preview { work: Work { steps, takes, run: None, warning, source }, compiled: compiled.ok() })
+    Ok(Preview { work: Work { takes, warning, source, planned, ..Work::compiled(steps) }, compiled: compiled.ok() })
+}
+
+fn has_digest(ticket: &MaintenanceTicket) -> bool {
+    ticket.status.as_ref().is_some_and(|status| status.plan_digest.is_some())
 }
 
 /// What a drain of the node would lose as it is now. That it can't be looked at is said, and keeps nothing from being approved: the step `inspect` looks again.
@@ -177,7 +182,7 @@ async fn drain_warning(context: &Context, namespace: &str, drain: &DrainNode) ->
 pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status: MaintenanceTicketStatus, now: Timestamp) -> Result<Progress> {
     // The ticket ended before its steps began.
     if status.journal.is_none() && status.phase.is_some_and(p861_crds::maintenance::ticket::TicketPhase::is_end) {
-        return Ok(Progress { status, work: work_of(None), run: None });
+        return Ok(Progress { status, work: Work::begun(None), run: None });
     }
     // Its steps could not be begun: the ticket says why.
     if status.journal.is_none() && status.work_phase.is_some() {
@@ -207,7 +212,7 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status:
     let quiet = of_done_steps(&pass.outcome(), |action| matches!(action, Action::Silence { .. }).then(|| action.clone()));
     let silent = !phase.is_end() && phase != RunPhase::CleaningUp;
     status.silences = if silent { silence::extend(&context.runs, &run.scope, &quiet, &status.silences).await } else { Vec::new() };
-    let work = work_of(Some(work::standing(&pass.summary)));
+    let work = Work::begun(Some(work::standing(&pass.summary)));
     if over {
         p861_runs::forget(&context.runs.executor(), &run);
         // A process may have died between the last status and this.
@@ -216,13 +221,9 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status:
     Ok(Progress { status, work, run: (!over).then_some((run, pass)) })
 }
 
-fn work_of(run: Option<WorkRun>) -> Work {
-    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run, warning: None, source: None }
-}
-
 /// Steps that are refused: none of them runs.
 fn refused(status: MaintenanceTicketStatus, reason: Reason, message: String) -> Progress {
-    Progress { status, work: work_of(Some(WorkRun { phase: RunPhase::Refused, asks: None, said: (reason, message) })), run: None }
+    Progress { status, work: Work::begun(Some(WorkRun { phase: RunPhase::Refused, asks: None, said: (reason, message) })), run: None }
 }
 
 /// Call after the ticket's status is written: publishes Events and releases steps that have ended. Returns the time until the next pass; none once they have
@@ -280,7 +281,7 @@ async fn gather(context: &Context, ticket: &MaintenanceTicket, change: &Change) 
     Ok(Facts { district: district.as_ref().map(District::hub_namespace).map(str::to_owned), applications, alertmanagers, component })
 }
 
-fn compile(ticket: &MaintenanceTicket, facts: &Facts) -> Result<Plan<Action>> {
+fn compile(ticket: &MaintenanceTicket, facts: &Facts, planned: Planned) -> Result<Plan<Action>> {
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
     let affected: Vec<Affected<'_>> = facts
         .applications
@@ -297,6 +298,7 @@ fn compile(ticket: &MaintenanceTicket, facts: &Facts) -> Result<Plan<Action>> {
         namespace: &namespace,
         district: facts.district.as_deref(),
         spec: &ticket.spec,
+        planned,
         applications: &affected,
         alertmanagers: &facts.alertmanagers,
         component: facts.component.as_ref().map(|(declared, source, bundle, sites)| ComponentOf { declared, source, bundle, sites }),

@@ -113,6 +113,9 @@ impl Pass<'_> {
         {
             return ConditionUpdate::bad(ConditionType::Approved, Reason::NotCompiled, why.clone());
         }
+        if self.is_compiled_otherwise() {
+            return ConditionUpdate::bad(ConditionType::Approved, Reason::NotCompiled, "its steps are compiled anew, for the plan that was said last");
+        }
         if self.status.plan_digest.is_none() {
             return ConditionUpdate::bad(ConditionType::Approved, Reason::NoPlan, "it has no plan yet: append the action Plan");
         }

@@ -7,6 +7,7 @@ use super::{
     digest::{plan_digest, required_approvals},
     facts::{Asks, Facts, WorkRun},
     life::{Course, Event, next},
+    planned::Planned,
 };
 use crate::{
     conditions::{ConditionUpdate, ObjectEvent},
@@ -26,7 +27,7 @@ use p861_crds::{
     },
 };
 
-/// Maximum number of refused actions in the status.
+/// Maximum number of refused actions in the status, but for those of a Plan.
 const REFUSED: usize = 16;
 
 /// Result of the decision.
@@ -72,7 +73,9 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
         .map(|time| time.0);
     let opens = pass.change().and(facts.access.opening.as_ref()).and_then(Opening::next_change);
     let retries = notify::next(&pass.status.notifications);
-    for other in [escalates, opens, retries].into_iter().flatten() {
+    // The steps don't have the text of a plan that was said just now.
+    let compiles = (pass.change().is_some() && pass.is_compiled_otherwise()).then_some(now);
+    for other in [escalates, opens, retries, compiles].into_iter().flatten() {
         due = Some(due.map_or(other, |due| due.min(other)));
     }
     let updates = pass.conditions();
@@ -143,27 +146,39 @@ impl Pass<'_> {
                 self.tell(Reason::ActionRefused, format!("{} of {}: {why}", action.action, action.person()), true);
                 let index = i32::try_from(index).unwrap_or(i32::MAX);
                 self.status.refused_actions.push(RefusedAction { index, action: action.action, why });
-                let surplus = self.status.refused_actions.len().saturating_sub(REFUSED);
-                self.status.refused_actions.drain(..surplus);
+                self.forget_old_refusals();
             }
-            // A plan that was said counts from here on.
-            self.status.plan_digest = self.digest(index + 1);
-            self.status.observed_actions = i32::try_from(index + 1).ok();
             // What is said after the start is said to the steps.
             if self.status.start_time.is_some() && self.status.work_first_action.is_none() {
                 self.status.work_first_action = i32::try_from(index + 1).ok();
             }
         }
-        self.status.plan_digest = self.digest(self.facts.spec.actions.len());
         self.status.observed_actions = i32::try_from(self.facts.spec.actions.len()).ok();
+        self.status.plan_digest = self.digest();
+    }
+
+    /// Forgets the oldest refusals beyond [`REFUSED`]. That of a Plan stays: without it, a text that was refused would count as planned.
+    fn forget_old_refusals(&mut self) {
+        let refused = &mut self.status.refused_actions;
+        let others = refused.iter().filter(|refused| refused.action != TicketActionKind::Plan).count();
+        let oldest = refused.iter().position(|refused| refused.action != TicketActionKind::Plan);
+        if let Some(oldest) = oldest.filter(|_| others > REFUSED) {
+            refused.remove(oldest);
+        }
     }
 
     /// The digest of what will be done; of what was begun, once it has.
-    fn digest(&self, observed: usize) -> Option<String> {
+    fn digest(&self) -> Option<String> {
         match &self.facts.before.plan_digest {
             Some(begun) if self.status.start_time.is_some() => Some(begun.clone()),
-            _ => plan_digest(self.facts.spec, observed, self.facts.work.as_ref()),
+            _ => plan_digest(self.facts.spec, &Planned::of(self.facts.spec, &self.status), self.facts.work.as_ref()),
         }
+    }
+
+    /// Whether the steps of a change that has not begun have another text than the one that is planned.
+    pub(super) fn is_compiled_otherwise(&self) -> bool {
+        let compiled = self.facts.work.as_ref().filter(|work| work.steps.is_ok() && self.status.start_time.is_none());
+        compiled.is_some_and(|work| work.planned != Planned::of(self.facts.spec, &self.status))
     }
 
     /// What people say while the operator works is said to its steps. Returns whether it was.
@@ -348,7 +363,8 @@ impl Pass<'_> {
         if self.status.plan_digest.is_some() {
             let _ = self.go(Event::Compiled);
         }
-        let agreed = self.is_agreed();
+        // Nobody has agreed to steps that nobody knows.
+        let agreed = self.status.plan_digest.is_some() && self.is_agreed();
         let _ = self.go(if agreed { Event::Agreed } else { Event::AgreementLost });
         self.schedule(class);
         self.follow_the_steps();

@@ -3,6 +3,7 @@
 use super::{
     block::{Access, Block},
     clocks::Level,
+    planned::Planned,
 };
 use crate::maintenance::{approval::Tally, template::ClassStanding};
 use jiff::{SignedDuration, Timestamp};
@@ -55,6 +56,20 @@ pub struct Work {
     pub warning: Option<String>,
     /// Of an upgrade: where its manifests come from. None once it has begun.
     pub source: Option<Bundle>,
+    /// Whose text the steps have. Steps of another text than the one that is planned are nobody's to agree to.
+    pub planned: Planned,
+}
+
+impl Work {
+    /// That of a change whose steps have this digest, or could not be compiled; no more is known of it.
+    pub fn compiled(steps: Result<String, String>) -> Self {
+        Self { steps, takes: SignedDuration::ZERO, run: None, warning: None, source: None, planned: Planned::default() }
+    }
+
+    /// That of a change that has begun.
+    pub fn begun(run: Option<WorkRun>) -> Self {
+        Self { run, ..Self::compiled(Ok(String::new())) }
+    }
 }
 
 /// State of a change's steps.

@@ -4,6 +4,7 @@ use super::{
     block::{Access, Block, Neighbours, obstacles},
     digest::plan_digest,
     facts::Work,
+    planned::Planned,
 };
 use crate::maintenance::{
     approval::{Subject, Tally, count, words},
@@ -66,7 +67,9 @@ impl Surroundings {
     pub fn permit(&self, ticket: &MaintenanceTicket, change: &Change, work: Option<&Work>, now: Timestamp) -> Permit {
         // Once work has begun, what was agreed to is what was begun.
         let begun = ticket.status.as_ref().filter(|status| status.start_time.is_some()).and_then(|status| status.plan_digest.clone());
-        let digest = begun.or_else(|| plan_digest(&ticket.spec, ticket.spec.actions.len(), work));
+        let refused = ticket.status.as_ref().map(|status| status.refused_actions.as_slice()).unwrap_or_default();
+        let planned = Planned::among(&ticket.spec, ticket.spec.actions.len(), refused);
+        let digest = begun.or_else(|| plan_digest(&ticket.spec, &planned, work));
         let uid = ticket.metadata.uid.as_deref().unwrap_or_default();
         let tally = count(Some(&Subject::of_ticket(ticket, digest)), Purpose::Start, &words(&self.approvals, uid), now);
         let around = Neighbours { drills: &self.drills, plans: &self.plans, backups: &self.backups, tickets: &self.tickets, applications: &self.applications };

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     engine::Plan,
-    maintenance::work::{self, Affected, ComponentOf, WorkFacts},
+    maintenance::{
+        ticket::Planned,
+        work::{self, Affected, ComponentOf, WorkFacts},
+    },
     protection::{
         backup::{self, BackupFacts, Claim},
         choose::RecoveryPoint,
@@ -133,7 +136,8 @@ fn of_change_to(application: &ApplicationSpec, namespace: &str, district: Option
     let source = read(json!({"configMapRef": {"name": "cache-2"}}));
     let sites = ["east", "west"].map(Into::into);
     let component = Some(ComponentOf { declared: &declared, source: &source, bundle: &bundle, sites: &sites });
-    let facts = WorkFacts { ticket: "chg-1", namespace, district, spec: &spec, applications: affected, alertmanagers: &sites, component };
+    let facts =
+        WorkFacts { ticket: "chg-1", namespace, district, spec: &spec, planned: Planned::default(), applications: affected, alertmanagers: &sites, component };
     work::compile(&facts).expect("compiles")
 }
 
