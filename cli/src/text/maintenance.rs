@@ -303,6 +303,16 @@ pub fn approval_counted(name: &str, rejected: bool, said: &str) -> Bilingual {
     }
 }
 
+/// Who opens tickets by alerts.
+pub fn alertmanager_of(site: &str) -> Bilingual {
+    both(format!("Alertmanager of {site}"), format!("{site} 的 Alertmanager"))
+}
+
+/// A decision that is no more than history.
+pub fn does_not_count(why: &str) -> Bilingual {
+    both(format!("; does not count: {why}"), format!("；不计入：{}", in_chinese(why)))
+}
+
 /// An approval doesn't count.
 pub fn approval_void(name: &str, reason: &str, message: &str) -> Bilingual {
     both(

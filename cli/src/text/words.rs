@@ -107,6 +107,12 @@ words! {
     UNTIL: "UNTIL", "截至";
     REMARK: "REMARK", "备注";
     FIRING: "firing", "告警中";
+    TICKET_OPENED: "opened", "提出";
+    REPORTED: "reported to the authority", "已上报主管部门";
+    APPROVED: "approved", "已批准";
+    REJECTED: "rejected", "已否决";
+    WORK_BEGAN: "work began by itself", "作业自动开始";
+    ALERTS_ENDED: "none of its alerts fires any more", "其告警均已恢复";
     RESOLVED: "resolved", "已恢复";
     F_STATE: "state", "状态";
     F_ASSIGNEE: "assignee", "处理人";

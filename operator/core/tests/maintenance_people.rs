@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use p861_core::maintenance::{
-    approval::{Given, Subject, Void, count, would_count},
+    approval::{Given, Subject, Void, condition, count, refusal, would_count},
     roster::{Duty, Heard, Roster, heartbeat_condition},
     window::DEFAULT_ZONE,
 };
@@ -79,6 +79,22 @@ fn a_person_has_one_voice_and_the_newest_word_is_it() {
     let tally = count(Some(&subject()), Purpose::Start, &words, time("2026-11-28T12:00:00Z"));
     assert_eq!((tally.words["yes"], tally.words["no"]), (Err(Void::SamePerson), Ok(ApprovalDecision::Rejected)));
     assert!(!tally.agrees(0), "one no is stronger than every yes");
+}
+
+#[test]
+fn every_word_is_recorded_with_who_when_and_why_and_a_rejection_counts() {
+    let mut no = word(Some("leader"), "Rejected", "uid", "sha256:shown");
+    no.reason = Some("too close to the holiday".into());
+    let old = word(Some("chief"), "Approved", "uid", "sha256:other");
+    let words = [given("no", &no, "2026-11-28T11:00:00Z"), given("old", &old, "2026-11-28T10:00:00Z")];
+    let tally = count(Some(&subject()), Purpose::Start, &words, time("2026-11-28T12:00:00Z"));
+    let records: Vec<_> =
+        tally.records.iter().map(|record| (record.name.as_str(), record.approver.as_str(), record.reason.as_deref(), record.void.is_some())).collect();
+    assert_eq!(records, [("old", "chief", None, true), ("no", "leader", Some("too close to the holiday"), false)]);
+    assert_eq!(tally.records[1].time.0, time("2026-11-28T11:00:00Z"));
+    let counted = condition(tally.words["no"], &tally, 1);
+    assert_eq!((counted.status, counted.reason.to_string().as_str()), (Some(true), "Rejected"), "a rejection that holds the change up counts");
+    assert_eq!(refusal(&[], &counted), None, "and nobody is told that it doesn't");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use crate::ticket_world::{World, action, after, change, condition, due, fired, incident, open_now, ticket};
 use p861_core::maintenance::{
+    approval::Tally,
     ticket::{
-        Block, BlockReason, Planned, change_under_way, clocks,
+        Block, BlockReason, Decision, Planned, change_under_way, clocks,
         life::{Course, Event, next},
         plan_digest,
     },
@@ -314,6 +315,24 @@ fn another_plan_is_another_digest_and_one_no_holds_everything_up() {
     world.tally.rejected = vec!["c".into()];
     let rejected = world.pass(2);
     assert_eq!((world.phase(), condition(&rejected, "Approved").1), (TicketPhase::Planned, "Rejected".into()));
+}
+
+#[test]
+fn a_rejection_is_told_with_its_words_once_and_stays_when_it_is_withdrawn() {
+    let mut world = World::of(change("Normal"));
+    world.pass(0);
+    let no = json!({"name": "no", "approver": "leader", "decision": "Rejected", "time": "2026-12-07T19:07:00Z", "reason": "too close to the holiday"});
+    (world.tally.rejected, world.tally.records) = (vec!["leader".into()], vec![serde_json::from_value(no).unwrap()]);
+    let rejected = world.pass(1);
+    let approved = rejected.updates.iter().find(|update| update.kind == "Approved").unwrap();
+    assert!(approved.reason == "Rejected" && approved.message.starts_with("leader rejected it: too close to the holiday; "), "{approved:?}");
+    let told = |decision: &Decision| decision.happened.iter().filter(|event| event.reason == "Rejected").count();
+    assert_eq!((told(&rejected), told(&world.pass(2))), (1, 0));
+    world.tally = Tally::default();
+    let withdrawn = world.pass(3);
+    assert_eq!(condition(&withdrawn, "Approved").1, "ApprovalsMissing");
+    let kept = &world.status.approvals.as_ref().unwrap().decisions;
+    assert_eq!((kept.len(), kept[0].void.as_deref()), (1, Some("it was withdrawn")));
 }
 
 #[test]

@@ -136,6 +136,7 @@ async fn counted(context: &Context<'_>, what: &TicketApprove, made: &str) -> Res
                 Some(Seen::Object(approval, _)) => {
                     let status = approval.status.unwrap_or_default();
                     let Some(counted) = page::condition(&status.conditions, ConditionType::Counted) else { continue };
+                    // An operator of an earlier release has a rejection as one that doesn't count.
                     if counted.status == "True" || (what.reject && counted.reason == Reason::Rejected) {
                         printer.remark(&text::approval_counted(name, what.reject, &counted.message));
                         return Ok(ExitStatus::Good);

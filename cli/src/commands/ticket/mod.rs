@@ -2,6 +2,7 @@
 
 mod act;
 mod approve;
+mod history;
 mod known;
 mod open;
 mod show;

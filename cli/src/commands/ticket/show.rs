@@ -1,8 +1,11 @@
 //! The list of tickets, and a ticket's page.
 
-use super::super::{
-    agreed::Shown,
-    page::{self, Facts, Reader, cell, is_bad},
+use super::{
+    super::{
+        agreed::Shown,
+        page::{self, Facts, Reader, cell, is_bad},
+    },
+    history,
 };
 use crate::{
     format::{Clock, Line, Table, Tone},
@@ -18,7 +21,7 @@ use p861_crds::{
     common::RunPhase,
     maintenance::{
         change::Change,
-        ticket::{AlertState, ClockState, EscalationState, TicketAction, TicketPhase},
+        ticket::{AlertState, ClockState, EscalationState, TicketPhase},
         window::ChangeClass,
     },
 };
@@ -148,7 +151,7 @@ pub fn page(ticket: &MaintenanceTicket, shown: &Shown, clock: &Clock, language: 
     lines.extend(facts.lines());
     lines.extend(conditions(&status.conditions, &Reader { language, place, name: &ticket.name_any() }));
     lines.extend(shown.lines(text::steps_head(status.start_time.is_some()), &clock, language));
-    lines.extend(history(ticket, &status, &clock, language));
+    lines.extend(history::lines(ticket, &status, &clock, language));
     lines
 }
 
@@ -178,21 +181,6 @@ fn told(facts: Facts, status: &MaintenanceTicketStatus, clock: &Clock, language:
         .then(|| text::nobody_was_told(&escalation.level).pick(language).to_owned());
     let next = escalation.next_level.as_ref().zip(escalation.next_time.as_ref()).filter(|_| escalation.state == EscalationState::Running);
     facts.maybe(text::F_TOLD, nobody).maybe(text::F_NEXT_CALL, next.map(|(level, time)| format!("{level} · {}", clock.moment(time.0))))
-}
-
-/// What people have done, and when.
-fn history(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, clock: &Clock, language: Language) -> Vec<Line> {
-    let one = |(index, action): (usize, &TicketAction)| {
-        let is_it = |at: i32| usize::try_from(at) == Ok(index);
-        let refused = status.refused_actions.iter().find(|refused| is_it(refused.index));
-        let time = status.action_times.iter().find(|read| is_it(read.index)).map(|read| format!("{} ", clock.moment(read.time.0))).unwrap_or_default();
-        let said: Vec<&str> = [action.assignee.as_deref(), action.note.as_deref(), action.reason.as_deref()].into_iter().flatten().collect();
-        let (mark, tone) = if refused.is_some() { ("✗", Tone::Bad) } else { ("▸", Tone::Plain) };
-        let why = refused.map(|refused| format!("{}{}", text::COLON.pick(language), text::told(&refused.why).pick(language))).unwrap_or_default();
-        let word = text::ticket_action(action.action).pick(language);
-        Line::toned(tone, mark).with(" ").tone(Tone::Dim, time).with(format!("{word} · {} {}{why}", action.person(), said.join(" · ")))
-    };
-    ticket.spec.actions.iter().enumerate().map(one).collect()
 }
 
 /// The class of a change, and the one in force if that is another.

@@ -171,8 +171,8 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         .run(&["p861 ticket show TICKET"]),
         Reason::Rejected => act(
             "有人否决了该变更。",
-            "One no outweighs every yes. Ask the person why; the rejection holds until its Approval is deleted.",
-            "一票即可否决。请向否决人了解原因；在其 Approval 对象被删除之前，否决一直有效。",
+            "One no outweighs every yes. The ticket says who and why; the rejection holds until the plan is another, or its Approval is deleted.",
+            "一票即可否决。工单中写有否决人和原因；在更改方案或删除其 Approval 对象之前，否决一直有效。",
         )
         .run(&["p861 ticket show TICKET", "kubectl get approvals -n DISTRICT"]),
         Reason::ReportOverdue => act(

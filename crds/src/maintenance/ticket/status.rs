@@ -3,7 +3,7 @@
 use super::{Priority, TicketActionKind};
 use crate::{
     common::{Condition, CurrentStep, JournalReference, RunPhase, RunProgress, StepCounts, Time},
-    maintenance::window::ChangeClass,
+    maintenance::{approval::ApprovalDecision, window::ChangeClass},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -265,6 +265,28 @@ pub struct ApprovalCounts {
     /// Approvers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
+    /// Every approval and rejection, the newest 64, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<ApprovalRecord>,
+}
+
+/// An approval or a rejection of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovalRecord {
+    /// The Approval.
+    pub name: String,
+    /// The person.
+    pub approver: String,
+    /// Approved or Rejected.
+    pub decision: ApprovalDecision,
+    /// When it was given.
+    pub time: Time,
+    /// Why, in the person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it does not count; it counts if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<String>,
 }
 
 /// An action that was not possible when the operator read it.

@@ -11,10 +11,10 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    Approval, Condition, ConditionType, Drill, MaintenanceTicket, ObjectMeta, Reason,
+    Approval, Condition, ConditionType, Drill, MaintenanceTicket, ObjectMeta, Reason, Time,
     maintenance::{
         approval::{ApprovalDecision, ApprovalSpec, Purpose, SubjectKind, SubjectReference},
-        ticket::{TicketActionKind, TicketPhase},
+        ticket::{ApprovalRecord, TicketActionKind, TicketPhase},
         window::ChangeClass,
     },
 };
@@ -159,6 +159,8 @@ pub struct Tally {
     pub words: BTreeMap<String, Result<ApprovalDecision, Void>>,
     /// When a word that counts expires next.
     pub expires: Option<Timestamp>,
+    /// Every word, the oldest first: who, when, why, and whether it counts.
+    pub records: Vec<ApprovalRecord>,
 }
 
 impl Tally {
@@ -190,10 +192,23 @@ pub fn count(subject: Option<&Subject>, purpose: Purpose, words: &[Given<'_>], n
             }
         }
         tally.words.insert(word.name.to_owned(), result);
+        tally.records.push(record(word, result));
     }
+    tally.records.reverse();
     tally.given.sort();
     tally.rejected.sort();
     tally
+}
+
+fn record(word: &Given<'_>, result: Result<ApprovalDecision, Void>) -> ApprovalRecord {
+    ApprovalRecord {
+        name: word.name.to_owned(),
+        approver: word.spec.approver.clone().unwrap_or_default(),
+        decision: word.spec.decision,
+        time: Time(word.created),
+        reason: word.spec.reason.clone().filter(|reason| !reason.trim().is_empty()),
+        void: result.err().map(|void| void.message().to_owned()),
+    }
 }
 
 /// Whether a word that is given now would count, as far as its subject says. Asked before an Approval is created, so that none is left that never counts.
@@ -247,7 +262,7 @@ pub fn condition(result: Result<ApprovalDecision, Void>, tally: &Tally, required
             if required > 0 { format!("{} of {required}", tally.given.len()) } else { String::new() },
         ),
         Ok(ApprovalDecision::Rejected) => {
-            ConditionUpdate::bad(ConditionType::Counted, Reason::Rejected, "it is a rejection: its subject is blocked until it is deleted")
+            ConditionUpdate::good(ConditionType::Counted, Reason::Rejected, "it rejects this plan: nothing starts until it is deleted, or the plan is another")
         }
         Err(void) => ConditionUpdate::bad(ConditionType::Counted, void.into(), void.message()),
     }

@@ -105,8 +105,8 @@ impl Pass<'_> {
 
     fn approved(&self, class: ChangeClass) -> ConditionUpdate {
         let (required, tally) = (required_approvals(class), &self.facts.tally);
-        if let Some(person) = tally.rejected.first() {
-            return ConditionUpdate::bad(ConditionType::Approved, Reason::Rejected, format!("{person} says no"));
+        if let Some(said) = self.rejection() {
+            return ConditionUpdate::bad(ConditionType::Approved, Reason::Rejected, said);
         }
         if let Some(Err(why)) = self.facts.work.as_ref().map(|work| &work.steps)
             && self.status.plan_digest.is_none()

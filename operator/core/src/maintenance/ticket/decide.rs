@@ -20,8 +20,7 @@ use p861_crds::{
     maintenance::{
         change::Change,
         ticket::{
-            ActionTime, AlertState, ApprovalCounts, ClockName, EscalationState, Priority, RefusedAction, Resolution, TicketAction, TicketActionKind,
-            TicketPhase, TicketType,
+            ActionTime, AlertState, ClockName, EscalationState, Priority, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase, TicketType,
         },
         window::ChangeClass,
     },
@@ -353,13 +352,7 @@ impl Pass<'_> {
             self.status.change_class = Some(class);
             self.status.template = self.facts.class.as_ref().and_then(|standing| standing.pinned.clone());
         }
-        let required = required_approvals(class);
-        let tally = &self.facts.tally;
-        self.status.approvals = Some(ApprovalCounts {
-            required: i32::try_from(required).unwrap_or(i32::MAX),
-            given: i32::try_from(tally.given.len()).unwrap_or(i32::MAX),
-            by: tally.given.clone(),
-        });
+        self.count_decisions(class);
         if self.status.plan_digest.is_some() {
             let _ = self.go(Event::Compiled);
         }

@@ -5,6 +5,7 @@ pub mod block;
 pub mod clocks;
 mod conditions;
 mod decide;
+mod decisions;
 mod digest;
 mod facts;
 mod graver;
