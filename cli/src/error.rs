@@ -13,17 +13,24 @@ pub struct Failure {
     pub exit: ExitStatus,
     /// What happened, to which object, what to type next.
     pub text: Bilingual,
+    /// Whether the person has no right to it, and nothing else is wrong.
+    pub is_forbidden: bool,
 }
 
 impl Failure {
     /// A failure with that code.
     pub fn new(exit: ExitStatus, text: Bilingual) -> Self {
-        Self { exit, text }
+        Self { exit, text, is_forbidden: false }
     }
 
     /// Refused; nothing was changed.
     pub fn refused(text: Bilingual) -> Self {
         Self::new(ExitStatus::Refused, text)
+    }
+
+    /// Refused, since the person has no right to it.
+    pub fn forbidden(text: Bilingual) -> Self {
+        Self { is_forbidden: true, ..Self::refused(text) }
     }
 
     /// Wrong usage.

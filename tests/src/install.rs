@@ -58,6 +58,9 @@ pub fn helm(bed: &Bed, site: &Site, arguments: &[&str]) -> Result<String> {
         .map_err(|source| BedError::Run { what: format!("helm {} on {}", arguments.first().unwrap_or(&""), site.name), source: Box::new(source) })
 }
 
+/// The groups that have roles in the demo's district: its people may read which sites and districts there are.
+const CLUSTER_READERS: &str = "hub.clusterReaders={shinan-staff,shinan-engineers,shinan-shift-leaders,shinan-drill-leaders}";
+
 /// Installs the charts: on the hub the kinds and the operator, on the other sites what a managed site needs. The hub is the last site.
 pub fn charts(bed: &Bed, tag: &str) -> Result<()> {
     let hub = bed.hub()?;
@@ -74,7 +77,9 @@ pub fn charts(bed: &Bed, tag: &str) -> Result<()> {
             for value in [&image, "operator.image.repository=localhost/p861-operator", "operator.image.pullPolicy=Never", "operator.log=text", PROBED] {
                 arguments.extend(["--set", value]);
             }
-            if site.name != hub.name {
+            if site.name == hub.name {
+                arguments.extend(["--set", CLUSTER_READERS]);
+            } else {
                 arguments.extend(["--set", "hub.enabled=false", "--set", "site.tokenSecret=true"]);
             }
             installs.push(scope.spawn(move || helm(bed, site, &arguments).map(drop)));

@@ -25,13 +25,7 @@ use serde_json::{Value, json};
 /// Prints the page.
 pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let (hub, printer, language) = (&context.hub, context.printer, context.printer.language);
-    let wanted: Vec<String> = hub.district.iter().flat_map(|district| &district.spec.sites).map(|site| site.site_ref.name.clone()).collect();
-    let mut sites = read(printer, hub.list::<Site>(None, "").await?);
-    // The primary site comes first, as in the District.
-    let place = |site: &Site| wanted.iter().position(|name| *name == site.name_any());
-    let mut chosen: Vec<Site> = sites.items.iter().filter(|site| wanted.is_empty() || place(site).is_some()).cloned().collect();
-    chosen.sort_by_key(|site| place(site));
-    sites.show(chosen);
+    let sites = sites(context).await?;
     let repositories = read(printer, hub.list_here::<BackupRepository>("").await?);
     let applications = read(printer, hub.list_here::<Application>("").await?);
     let plans = read(printer, hub.list_here::<RecoveryPlan>("").await?);
@@ -45,7 +39,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let clock = hub.clock.at(Timestamp::now());
     let objects = Objects {
         district: hub.district.clone(),
-        sites: sites.items.clone(),
+        sites: sites.iter().flat_map(|sites| sites.items.clone()).collect(),
         repositories: repositories.items.clone(),
         applications: applications.items.clone(),
         plans: plans.items.clone(),
@@ -67,7 +61,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
             "namespace": hub.namespace,
             "district": hub.district.as_ref().map(kube::ResourceExt::name_any),
             "operatorLeaseRenewTime": heartbeat.and_then(|heartbeat| heartbeat.renewed),
-            "sites": sites.raw,
+            "sites": sites.map(|sites| sites.raw),
             "repositories": repositories.raw,
             "applications": applications.raw,
             "plans": plans.raw,
@@ -85,6 +79,25 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
         }
     }
     Ok(verdict)
+}
+
+/// The district's sites, its primary first; none if this person may not read them, which is told.
+async fn sites(context: &Context<'_>) -> Result<Option<Listing<Site>>> {
+    let (hub, printer) = (&context.hub, context.printer);
+    let mut sites = match hub.list::<Site>(None, "").await {
+        Ok(listing) => read(printer, listing),
+        Err(failure) if failure.is_forbidden => {
+            printer.warn(&text::sites_hidden());
+            return Ok(None);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let wanted: Vec<String> = hub.district.iter().flat_map(|district| &district.spec.sites).map(|site| site.site_ref.name.clone()).collect();
+    let place = |site: &Site| wanted.iter().position(|name| *name == site.name_any());
+    let mut chosen: Vec<Site> = sites.items.iter().filter(|site| wanted.is_empty() || place(site).is_some()).cloned().collect();
+    chosen.sort_by_key(|site| place(site));
+    sites.show(chosen);
+    Ok(Some(sites))
 }
 
 fn for_programs(need: &Need) -> Value {
@@ -112,7 +125,9 @@ fn overview(objects: &Objects, clock: &Clock, language: Language) -> Vec<Line> {
     let mut table = Table::bare();
     let head = |word: text::Word| Line::toned(Tone::Dim, word.pick(language));
     let sites: Vec<String> = objects.sites.iter().map(|site| site_line(site, objects, language)).collect();
-    table.row(vec![head(text::SITES), Line::of(sites.join(" · "))]);
+    if !sites.is_empty() {
+        table.row(vec![head(text::SITES), Line::of(sites.join(" · "))]);
+    }
     for status in objects.platforms.iter().filter_map(|platform| platform.status.as_ref()) {
         table.row(vec![head(text::PLATFORM), Line::of(super::platform::summary(status, language))]);
     }

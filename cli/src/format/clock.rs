@@ -2,7 +2,13 @@
 
 use crate::text::{self, Language};
 use jiff::{Timestamp, civil, tz::TimeZone};
-use p861_core::shown;
+use p861_core::{maintenance::window::DEFAULT_ZONE, shown};
+
+/// The zone of whatever is no district's, and of a District that says nothing else. The operator has the same.
+pub fn default_zone() -> TimeZone {
+    // It is in the program.
+    TimeZone::get(DEFAULT_ZONE).unwrap_or(TimeZone::UTC)
+}
 
 /// Now, and the time zone in which times are shown.
 #[derive(Clone, Debug)]
@@ -50,9 +56,9 @@ impl Clock {
         shown::second_of_day(time, &self.zone)
     }
 
-    /// `20261124-0800`, for names of runs.
-    pub fn stamp(&self, time: Timestamp) -> String {
-        time.to_zoned(self.zone.clone()).strftime("%Y%m%d-%H%M").to_string()
+    /// `20261124-0800`, for names of runs. It is of one zone, whoever gives the name and whatever this person may read: so names stand in the order of their times.
+    pub fn stamp(time: Timestamp) -> String {
+        time.to_zoned(default_zone()).strftime("%Y%m%d-%H%M").to_string()
     }
 
     /// How long ago: `45s`, `12m`, `5h`, `9d`. A time that is yet to come has age 0.
@@ -99,7 +105,8 @@ mod tests {
         assert_eq!(clock.minute_and_offset(clock.now), "2026-11-24 08:02 +08:00");
         assert_eq!(clock.moment(time("2026-11-23T19:00:00Z")), "03:00:00");
         assert_eq!(clock.moment(time("2026-11-23T15:00:00Z")), "2026-11-23 23:00:00");
-        assert_eq!(clock.stamp(time("2026-11-15T01:00:02Z")), "20261115-0900");
+        assert_eq!(Clock::stamp(time("2026-11-15T01:00:02Z")), "20261115-0900", "the time in a name is everybody's");
+        assert_eq!(default_zone().iana_name(), Some("Asia/Shanghai"));
     }
 
     #[test]

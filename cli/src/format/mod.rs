@@ -6,7 +6,7 @@ mod line;
 mod table;
 mod wrap;
 
-pub use clock::Clock;
+pub use clock::{Clock, default_zone};
 pub use fit::{Room, fitted};
 pub use line::{Line, Tone, harmless_json, width};
 pub use p861_core::shown::running as elapsed;

@@ -23,12 +23,20 @@ pub fn is_taken(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
 }
 
+/// Whether reading one of our cluster-scoped kinds was refused, as the API server words it.
+fn is_of_cluster(message: &str) -> bool {
+    let ours = ["sites", "districts", "platformprofiles"].iter().any(|kind| message.starts_with(&format!("{kind}.platform861.io ")));
+    let reads = [" cannot list ", " cannot get ", " cannot watch "].iter().any(|verb| message.contains(verb));
+    ours && reads && message.contains("at the cluster scope")
+}
+
 /// One line for a kube error. `what` completes "you may not …".
 pub fn failure(error: &kube::Error, address: &str, what: &Bilingual) -> Failure {
     match error {
         kube::Error::Api(status) => match status.code {
             401 => Failure::refused(text::not_known(address)),
-            403 => Failure::refused(text::not_allowed(what, &status.message)),
+            403 if is_of_cluster(&status.message) => Failure::forbidden(text::not_allowed_by_cluster(what, &status.message)),
+            403 => Failure::forbidden(text::not_allowed(what, &status.message)),
             404 if status.details.as_ref().is_none_or(|details| details.name.is_empty()) => Failure::refused(text::kinds_missing(address)),
             404 => Failure::refused(text::not_there(what, &status.message)),
             429 | 500.. => Failure::new(ExitStatus::Unreachable, text::hub_in_trouble(address, status.code, &status.message)),
@@ -106,6 +114,27 @@ mod tests {
             assert!(failure.text.en.contains(words) && !failure.text.en.contains("roleBindings"), "{}", failure.text.en);
         }
         assert_eq!(at_site(&api(503, "ServiceUnavailable"), "https://site", &what, SiteAccount::Own).exit, ExitStatus::Unreachable);
+    }
+
+    #[test]
+    fn who_may_not_read_what_is_no_districts_is_told_by_what_that_right_is_given() {
+        let said = |message: &str| {
+            let refused = kube::Error::Api(Status { code: 403, reason: "Forbidden".into(), message: message.into(), ..Default::default() }.boxed());
+            failure(&refused, "https://hub", &text::to_list("sites", None)).text.en
+        };
+        let of_cluster =
+            said(r#"sites.platform861.io is forbidden: User "li" cannot list resource "sites" in API group "platform861.io" at the cluster scope"#);
+        assert!(of_cluster.contains("hub.clusterReaders") && !of_cluster.contains("roleBindings"), "{of_cluster}");
+        for message in [
+            r#"backups.platform861.io is forbidden: User "li" cannot list resource "backups" in API group "platform861.io" in the namespace "shinan""#,
+            r#"districts.platform861.io is forbidden: User "li" cannot create resource "districts" in API group "platform861.io" at the cluster scope"#,
+        ] {
+            let said = said(message);
+            assert!(said.contains("roleBindings") && !said.contains("clusterReaders"), "{said}");
+        }
+        // An API server that is no hub has no districts either, and nobody lacks a right there.
+        let forbidden = |code| failure(&api(code, ""), "https://hub", &text::to_list("districts", None)).is_forbidden;
+        assert_eq!([401, 403, 404].map(forbidden), [false, true, false]);
     }
 
     #[test]

@@ -19,8 +19,7 @@ pub use write::{Run, append, append_action, create_run, create_stamped};
 use crate::{
     args::Global,
     error::{Failure, Result},
-    exit::ExitStatus,
-    format::Clock,
+    format::{Clock, default_zone},
     text::{self, Bilingual},
 };
 use jiff::tz::TimeZone;
@@ -38,7 +37,7 @@ pub struct Hub {
     pub namespace: String,
     /// Its district, if it is one's and can be read.
     pub district: Option<District>,
-    /// Now, in the district's time zone.
+    /// Now, in the district's time zone; in the product's own where the District can't be read.
     pub clock: Clock,
     /// Where the operator runs.
     pub operator_namespace: String,
@@ -52,6 +51,16 @@ pub struct Hub {
     nowhere: Option<Bilingual>,
 }
 
+/// What `-d`, `-n` or the context's namespace means.
+enum Meant {
+    /// A district.
+    District(Box<District>),
+    /// A namespace that is no district's, or whose District this person may not read.
+    Namespace { readable: bool },
+    /// Nothing that anybody has named, and why that is not enough.
+    Nowhere(Bilingual),
+}
+
 impl Hub {
     /// Connects, and finds the district that is meant: `-d`, `-n`, or the context's namespace.
     pub async fn connect(global: &Global) -> Result<Self> {
@@ -59,40 +68,58 @@ impl Hub {
         let mut hub = Self {
             client,
             address,
-            namespace: global.namespace.clone().unwrap_or(default_namespace),
+            // A district's namespace has its name, unless the District says otherwise.
+            namespace: global.district.as_ref().or(global.namespace.as_ref()).cloned().unwrap_or(default_namespace),
             district: None,
-            clock: Clock::in_zone(TimeZone::UTC),
+            clock: Clock::in_zone(default_zone()),
             operator_namespace: global.operator_namespace.clone(),
             heartbeat: None,
             remarks: Vec::new(),
             place: place(global),
             nowhere: None,
         };
-        let (districts, heartbeat) = tokio::join!(hub.list::<District>(None, ""), hub.read_heartbeat());
+        let (meant, heartbeat) = tokio::join!(hub.meant(global), hub.read_heartbeat());
         match heartbeat {
             Ok(heartbeat) => hub.heartbeat = heartbeat,
             Err(failure) => hub.remarks.push(text::lead_unknown(&failure.text)),
         }
-        let districts = match districts {
-            Ok(districts) => districts.items,
-            // Who may not list districts may still work in a namespace: only its time zone stays unknown.
-            Err(failure) if failure.exit == ExitStatus::Refused && global.district.is_none() => {
-                hub.remarks.push(text::zone_unreadable(&hub.namespace));
-                return Ok(hub);
-            }
-            Err(failure) if failure.exit == ExitStatus::Refused => return Err(Failure::refused(text::name_the_namespace(&failure.text))),
-            Err(failure) => return Err(failure),
-        };
-        let names: Vec<String> = districts.iter().map(ResourceExt::name_any).collect();
-        let found = match &global.district {
-            Some(name) => Some(districts.iter().find(|d| d.name_any() == *name).ok_or_else(|| Failure::refused(text::no_such_district(name, &names)))?),
-            None => districts.iter().find(|d| d.hub_namespace() == hub.namespace),
-        };
-        match found.cloned() {
-            Some(district) => hub.enter(district),
-            None => hub.nowhere = global.namespace.is_none().then(|| text::no_district_meant(&hub.namespace, &names)),
+        match meant? {
+            Meant::District(district) => hub.enter(*district),
+            Meant::Namespace { readable: true } => {}
+            Meant::Namespace { readable: false } => hub.remarks.push(text::zone_unreadable(&hub.namespace)),
+            Meant::Nowhere(why) => hub.nowhere = Some(why),
         }
         Ok(hub)
+    }
+
+    /// Finds what is meant. A district that is named is read by its name: nobody needs to list the others for that. Who may not read it either works in the namespace
+    /// of its name, with what his roles there permit.
+    async fn meant(&self, global: &Global) -> Result<Meant> {
+        if let Some(name) = &global.district {
+            return match self.find::<District>(None, name).await {
+                Ok(Some(found)) => Ok(Meant::District(Box::new(found.object))),
+                // The list tells a name that nobody has from an API server that is no hub.
+                Ok(None) => {
+                    let names: Vec<String> = self.list::<District>(None, "").await?.items.iter().map(ResourceExt::name_any).collect();
+                    Err(Failure::refused(text::no_such_district(name, &names)))
+                }
+                Err(failure) if failure.is_forbidden => Ok(Meant::Namespace { readable: false }),
+                Err(failure) => Err(failure),
+            };
+        }
+        let districts = match self.list::<District>(None, "").await {
+            Ok(districts) => districts.items,
+            Err(failure) if failure.is_forbidden => return Ok(Meant::Namespace { readable: false }),
+            Err(failure) => return Err(failure),
+        };
+        if let Some(district) = districts.iter().find(|district| district.hub_namespace() == self.namespace) {
+            return Ok(Meant::District(Box::new(district.clone())));
+        }
+        if global.namespace.is_some() {
+            return Ok(Meant::Namespace { readable: true });
+        }
+        let names: Vec<String> = districts.iter().map(ResourceExt::name_any).collect();
+        Ok(Meant::Nowhere(text::no_district_meant(&self.namespace, &names)))
     }
 
     fn enter(&mut self, district: District) {

@@ -3,6 +3,7 @@
 use super::{Hub, Kind, explain, read::present};
 use crate::{
     error::{Failure, Result},
+    format::Clock,
     text,
 };
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -97,7 +98,7 @@ impl Hub {
     }
 }
 
-/// Creates a run named `<base>-<yyyymmdd>-<hhmm>` in the district's time zone, with a number behind it if that name is taken.
+/// Creates a run named `<base>-<yyyymmdd>-<hhmm>` in the product's time zone, with a number behind it if that name is taken.
 ///
 /// Before Kubernetes 1.36 the client writes who asks; later the API server writes the same.
 pub async fn create_run<K: Run>(hub: &Hub, base: &str, mut run: K) -> Result<K> {
@@ -109,7 +110,7 @@ pub async fn create_run<K: Run>(hub: &Hub, base: &str, mut run: K) -> Result<K> 
 pub async fn create_stamped<K: Kind + Serialize>(hub: &Hub, base: &str, mut object: K) -> Result<K> {
     object.meta_mut().namespace = Some(hub.namespace.clone());
     let (api, resource) = hub.api::<K>(Some(&hub.namespace));
-    let stem = format!("{base}-{}", hub.clock.stamp(jiff::Timestamp::now()));
+    let stem = format!("{base}-{}", Clock::stamp(jiff::Timestamp::now()));
     for number in 1..=MOST_OF_A_MINUTE {
         let name = if number == 1 { stem.clone() } else { format!("{stem}-{number}") };
         object.meta_mut().name = Some(name.clone());

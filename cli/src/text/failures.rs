@@ -1,7 +1,7 @@
 //! Failures: what happened, to which object, what to type next.
 
 use super::{Bilingual, both, perhaps, told::object};
-use p861_core::platform::kubeconfig::KubeconfigFault;
+use p861_core::{maintenance::window::DEFAULT_ZONE, platform::kubeconfig::KubeconfigFault};
 use p861_crds::common::{ActionKind, RunPhase};
 
 /// Completes "you may not …".
@@ -48,6 +48,14 @@ pub fn to_know_oneself() -> Bilingual {
 /// 401.
 pub fn not_known(address: &str) -> Bilingual {
     both(format!("{address} did not accept your credentials: renew them in your kubeconfig"), format!("{address} 未接受您的凭据：请在 kubeconfig 中更新"))
+}
+
+/// 403 of what belongs to no district: its roles help nobody there.
+pub fn not_allowed_by_cluster(what: &Bilingual, message: &str) -> Bilingual {
+    both(
+        format!("you may not {}: {message}; the hub's administrator gives that right to groups by the chart's value hub.clusterReaders", what.en),
+        format!("您无权{}：{message}；该权限由管理中心管理员在 chart 的 hub.clusterReaders 中授予用户组", what.zh),
+    )
 }
 
 /// 403.
@@ -184,14 +192,20 @@ pub fn unknown_zone(district: &str, zone: &str) -> Bilingual {
     )
 }
 
-/// `-d` needs the list of districts.
-pub fn name_the_namespace(failure: &Bilingual) -> Bilingual {
-    both(format!("{}; -n NAMESPACE does not need this permission", failure.en), format!("{}；使用 -n 命名空间 则无需此权限", failure.zh))
-}
-
 /// A district that may not be read.
 pub fn zone_unreadable(namespace: &str) -> Bilingual {
-    both(format!("you may not list districts: times of {namespace} are in UTC"), format!("您无权列出各区：{namespace} 的时间按 UTC 显示"))
+    both(
+        format!("you may not read the District of {namespace}: times are in {DEFAULT_ZONE}; its administrator gives that right by hub.clusterReaders"),
+        format!("您无权读取 {namespace} 的 District：时间按 {DEFAULT_ZONE} 显示；该权限由管理员在 hub.clusterReaders 中授予"),
+    )
+}
+
+/// Sites that may not be read.
+pub fn sites_hidden() -> Bilingual {
+    both(
+        "you may not list sites: this page says nothing of them; the hub's administrator gives that right by hub.clusterReaders",
+        "您无权列出站点：本页不含站点状态；该权限由管理中心管理员在 hub.clusterReaders 中授予",
+    )
 }
 
 /// A site without a kubeconfig.
