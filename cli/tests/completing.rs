@@ -28,6 +28,15 @@ const LISTS: &[(&str, &[(&str, &str)])] = &[
 ];
 
 fn body(path: &str) -> Option<String> {
+    if path.ends_with("/drills/d") {
+        return Some(
+            r#"{"apiVersion": "platform861.io/v1alpha1", "kind": "Drill", "metadata": {"name": "d", "uid": "u"}, "status": {"currentSteps": []}}"#.to_owned(),
+        );
+    }
+    if path.ends_with(&format!("/configmaps/{}", p861_core::names::journal("d", "drill", "u"))) {
+        let steps = r#"[{\"id\": \"preflight\"}, {\"id\": \"hold\"}]"#;
+        return Some(format!(r#"{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "it"}}, "data": {{"steps.json": "{steps}"}}}}"#));
+    }
     if path.ends_with("/districts/shinan") {
         return Some(
             r#"{"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": "shinan"}, "spec": {"namespace": "shinan-hub"}}"#.to_owned(),
@@ -143,6 +152,8 @@ fn fault_h25_bash_completes_the_names_of_objects_in_the_district_that_was_typed(
         ("p861 -n elsewhere plan check ", "other\n"),
         ("p861 -d shinan drill show ", "shinan-core-20261125-0900\nshinan-core-20261124-0900\n"),
         ("p861 -d l", "laoshan\n"),
+        ("p861 -d shinan drill skip d ", "preflight\nhold\n"),
+        ("p861 -d shinan drill retry d ho", "hold\n"),
         ("p861 -d shinan ticket open x --template ", "own\nof-the-city\n"),
         ("p861 -d shinan restore get approval-1 ConfigMap ", "\n"),
     ] {

@@ -181,6 +181,15 @@ pub struct RunAction {
     pub by: Option<String>,
 }
 
+/// An action that had no effect when the operator read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedRunAction {
+    /// Index in `spec.actions`, starting at 0.
+    pub index: i32,
+    /// Why it had no effect, and what to do instead.
+    pub why: String,
+}
+
 /// Phase of a run, for people. Programs should read the conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RunPhase {

@@ -2,7 +2,7 @@
 
 use crate::{
     Backup, BackupStatus, Condition, Drill, DrillStatus, MaintenanceTicket, MaintenanceTicketStatus, Restore, RestoreStatus, Time,
-    common::{CurrentStep, JournalReference, RunAction, RunPhase, RunProgress, StepCounts},
+    common::{CurrentStep, JournalReference, RefusedRunAction, RunAction, RunPhase, RunProgress, StepCounts},
 };
 use kube::core::NamespaceResourceScope;
 use serde::{Serialize, de::DeserializeOwned};
@@ -27,6 +27,8 @@ pub struct RunView {
     pub journal: JournalReference,
     /// Actions read.
     pub observed_actions: i32,
+    /// Those of them without effect, the newest ones.
+    pub refused_actions: Vec<RefusedRunAction>,
 }
 
 /// A run's status.
@@ -98,6 +100,7 @@ macro_rules! run {
 
             fn set_view(&mut self, view: &RunView) {
                 self.observed_actions = Some(view.observed_actions);
+                self.refused_actions.clone_from(&view.refused_actions);
                 self.phase = Some(view.phase);
                 self.start_time.clone_from(&view.start_time);
                 self.completion_time.clone_from(&view.completion_time);

@@ -227,6 +227,15 @@ pub fn typed_so_far(line: &[OsString]) -> Global {
     }
 }
 
+/// The run that a line which is being typed is about: its noun and its name.
+pub fn run_so_far(line: &[OsString]) -> Option<(&'static str, String)> {
+    let matches = grammar().ignore_errors(true).try_get_matches_from(line).ok()?;
+    let (noun, of_noun) = matches.subcommand()?;
+    let (_, of_verb) = of_noun.subcommand()?;
+    let noun = ["backup", "restore", "drill"].into_iter().find(|run| *run == noun)?;
+    Some((noun, of_verb.try_get_one::<String>("name").ok().flatten()?.clone()))
+}
+
 /// Whether a command that a status or a condition names is one of this program's.
 pub fn understands(line: &str) -> bool {
     let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
@@ -298,6 +307,17 @@ mod tests {
         let all = typed("p861 --context hub --kubeconfig /k -n a --as li --as-group x ticket approve  --as-group y");
         assert_eq!((all.context.as_deref(), all.kubeconfig.as_deref(), all.namespace.as_deref()), (Some("hub"), Some(std::path::Path::new("/k")), Some("a")));
         assert_eq!((all.as_user.as_deref(), all.as_group.len(), all.operator_namespace.as_str()), (Some("li"), 1, "p861-system"));
+    }
+
+    #[test]
+    fn a_line_that_is_being_typed_says_which_run_is_meant() {
+        let run = |line: &str| run_so_far(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in ["p861 drill skip d ", "p861 -d shinan drill skip d hol", "p861 drill skip --reason x d --district shinan ", "p861 drill answer d"] {
+            assert_eq!(run(line), Some(("drill", "d".to_owned())), "{line}");
+        }
+        for line in ["p861 ticket show t ", "p861 drill skip ", "p861 drill list"] {
+            assert_eq!(run(line), None, "{line}");
+        }
     }
 
     /// The values of an argument that are also those of a field.

@@ -7,7 +7,7 @@ use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
     hub::{Hub, Kind, Seen, append_action, follow},
-    run::{Watched, watch},
+    run::{Watched, outline, steps_called, watch},
     text::{self, Bilingual},
 };
 use jiff::Timestamp;
@@ -41,7 +41,7 @@ pub async fn perform<K: Watched>(context: &Context<'_>, verb: &RunVerb) -> Resul
         RunVerb::Answer(answer) => {
             let act = ActOnStep { name: answer.name.clone(), step: answer.step.clone(), reason: answer.reason.clone() };
             let run = open::<K>(context, &act.name).await?;
-            let step = the_step(context, &act, &run, ActionKind::Answer)?;
+            let step = the_step(context, &act, &run, ActionKind::Answer).await?;
             let said = if answer.no { "no" } else { "yes" };
             send::<K>(context, &act.name, RunAction { answer: Some(said.into()), ..new(ActionKind::Answer, Some(step), act.reason) }).await
         }
@@ -61,7 +61,7 @@ pub async fn on_run<K: Watched>(context: &Context<'_>, act: &Act, kind: ActionKi
 
 async fn on_step<K: Watched>(context: &Context<'_>, act: &ActOnStep, kind: ActionKind) -> Result<ExitStatus> {
     let run = open::<K>(context, &act.name).await?;
-    let step = the_step(context, act, &run, kind)?;
+    let step = the_step(context, act, &run, kind).await?;
     let asks = |current: &&CurrentStep| current.id == step && current.prompt.is_some();
     if kind == ActionKind::Retry && run.current_steps().iter().any(|current| asks(&current)) {
         return Err(Failure::refused(text::answer_instead(K::NOUN, &act.name, &step, context.hub.place())));
@@ -97,9 +97,9 @@ pub async fn open<K: Watched>(context: &Context<'_>, name: &str) -> Result<K> {
 }
 
 /// The step that is meant: the one that was typed, or the only one that waits for such an action.
-fn the_step<K: Watched>(context: &Context<'_>, act: &ActOnStep, run: &K, kind: ActionKind) -> Result<String> {
-    if let Some(step) = &act.step {
-        return Ok(step.clone());
+async fn the_step<K: Watched>(context: &Context<'_>, act: &ActOnStep, run: &K, kind: ActionKind) -> Result<String> {
+    if let Some(typed) = &act.step {
+        return named_step(context, run, &act.name, typed).await;
     }
     let fits = |step: &CurrentStep| match kind {
         ActionKind::Skip => true,
@@ -117,6 +117,20 @@ fn the_step<K: Watched>(context: &Context<'_>, act: &ActOnStep, run: &K, kind: A
         [one] => Ok((*one).to_owned()),
         [] => Err(Failure::refused(text::no_step_waits(K::NOUN, &act.name, context.hub.place()))),
         many => Err(Failure::usage(text::which_step(K::NOUN, &act.name, many))),
+    }
+}
+
+/// The id of a step by its id, or by the name that views show. If nobody can look the steps up, the operator does.
+async fn named_step<K: Watched>(context: &Context<'_>, run: &K, name: &str, typed: &str) -> Result<String> {
+    let outline = outline(&context.hub, run).await?;
+    let mut ids: Vec<String> = outline.0.iter().map(|step| step.id.clone()).collect();
+    ids.extend(run.current_steps().iter().map(|step| step.id.clone()).filter(|id| !outline.0.iter().any(|step| step.id == *id)));
+    match steps_called(K::NOUN, &ids, typed).as_slice() {
+        [one] => Ok((*one).to_owned()),
+        // Without the run's own steps, those under way are not all that it has.
+        [] if outline.0.is_empty() => Ok(typed.to_owned()),
+        [] => Err(Failure::refused(text::no_such_step(K::NOUN, name, typed, &ids))),
+        many => Err(Failure::usage(text::several_steps_called(K::NOUN, name, typed, many))),
     }
 }
 
@@ -167,9 +181,16 @@ pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunActi
     loop {
         tokio::select! {
             seen = updates.recv() => match seen {
-                Some(Seen::Object(run, _)) if run.actions().1 >= number || run.phase().is_end() => {
+                Some(Seen::Object(run, _)) if run.actions().1 >= number => {
+                    // Others may ask at the same time; ours is the last that the hub had when it answered.
+                    if let Some(refused) = run.refused().into_iter().find(|refused| refused.index == number - 1) {
+                        return Err(Failure::refused(text::run_action_refused(kind, step.as_deref(), K::NOUN, name, &refused.why)));
+                    }
                     context.printer.remark(&text::action_read(K::NOUN, name, run.phase(), &back));
                     return Ok(ExitStatus::Good);
+                }
+                Some(Seen::Object(run, _)) if run.phase().is_end() => {
+                    return Err(Failure::refused(text::run_has_ended(K::NOUN, name, run.phase(), context.hub.place())));
                 }
                 Some(Seen::Object(..) | Seen::Unreachable(_)) => {}
                 Some(Seen::Refused(failure)) => return Err(failure),

@@ -7,7 +7,7 @@ use crate::{
     format::Line,
     hub::{Kind, Listing, Read, name_of},
     printer::{Output, Printer},
-    run::{Watched, code_of, standing},
+    run::{Watched, code_of, refusal, standing},
     text::Bilingual,
 };
 use serde_json::json;
@@ -52,7 +52,8 @@ pub fn print_object<K: Kind>(printer: &Printer, read: &Read<K>, page: impl FnOnc
 pub async fn show_run<K: Watched>(context: &Context<'_>, name: &str) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     let read = hub.get_here::<K>(name).await?;
-    let lines = if printer.structured() || printer.output == Output::Name { Vec::new() } else { standing(hub, &read.object, printer.language).await };
+    let mut lines = if printer.structured() || printer.output == Output::Name { Vec::new() } else { standing(hub, &read.object, printer.language).await };
+    lines.extend(read.object.refused().iter().map(|refused| refusal(refused, printer.language)));
     print_object(printer, &read, |_| lines)?;
     Ok(code_of(&read.object))
 }

@@ -55,10 +55,19 @@ pub fn script(shell: clap_complete::Shell) -> io::Result<Vec<u8>> {
     Ok(script)
 }
 
+/// What the line says already, for what completes it.
+#[derive(Clone)]
+struct Typed {
+    /// The options of every command.
+    global: args::Global,
+    /// The run that it is about.
+    run: Option<(&'static str, String)>,
+}
+
 /// The command, with what completes the names on this line.
 fn command(line: &[OsString]) -> Command {
     let language = Language::choose(args::language_in(line), |name| std::env::var(name).ok());
-    let typed = Arc::new(args::typed_so_far(line));
+    let typed = Arc::new(Typed { global: args::typed_so_far(line), run: args::run_so_far(line) });
     // Where nothing is typed yet, the options would bury the names.
     let is_blank = current(line).is_none_or(|word| word.is_empty());
     let mut command = with_names(args::command(language, false), &[], &typed);
@@ -73,7 +82,7 @@ fn current(line: &[OsString]) -> Option<&OsString> {
     index.map_or_else(|| line.last(), |index| line.get(index))
 }
 
-fn with_names(command: Command, path: &[String], typed: &Arc<args::Global>) -> Command {
+fn with_names(command: Command, path: &[String], typed: &Arc<Typed>) -> Command {
     let of_this = path.to_vec();
     let command = command.mut_args(|argument| match named::of(&of_this, &argument) {
         Some(named) => {
@@ -93,7 +102,7 @@ fn without_options(command: Command) -> Command {
     command.mut_args(|argument| if argument.is_positional() { argument } else { argument.hide(true) }).mut_subcommands(without_options)
 }
 
-fn candidates(named: Named, typed: &args::Global, begun: &OsStr) -> Vec<CompletionCandidate> {
+fn candidates(named: Named, typed: &Typed, begun: &OsStr) -> Vec<CompletionCandidate> {
     let Some(begun) = begun.to_str() else { return Vec::new() };
     let names = within(WITHIN, {
         let typed = typed.clone();
@@ -112,11 +121,21 @@ fn within<T: Send + 'static>(time: Duration, ask: impl FnOnce() -> T + Send + 's
 
 impl Named {
     /// The names that there are; none if they can't be had.
-    fn names(self, typed: &args::Global) -> Vec<String> {
-        let Some(resource) = self.resource() else { return hub::contexts(typed.kubeconfig.as_deref()) };
+    fn names(self, typed: &Typed) -> Vec<String> {
+        let Typed { global, run } = typed;
+        if self == Self::Context {
+            return hub::contexts(global.kubeconfig.as_deref());
+        }
         // A second call would install the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-        runtime.block_on(hub::names_quietly(typed, &resource, self.place())).unwrap_or_default()
+        let asked = runtime.block_on(async {
+            match (self.resource(), run) {
+                (Some(resource), _) => hub::names_quietly(global, &resource, self.place()).await,
+                (None, Some((noun, name))) => hub::steps_quietly(global, noun, name).await,
+                (None, None) => Ok(Vec::new()),
+            }
+        });
+        asked.unwrap_or_default()
     }
 }

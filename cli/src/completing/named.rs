@@ -26,6 +26,8 @@ pub enum Named {
     Roster,
     /// A site.
     Site,
+    /// A step of the run that was typed before it.
+    Step,
     /// A template, of the district or of the city.
     Template,
     /// A ticket.
@@ -46,13 +48,13 @@ pub enum Place {
 }
 
 impl Named {
-    /// The kind, as the API server serves it; none of what is not on the hub.
+    /// The kind, as the API server serves it; none of what is no object on the hub.
     pub fn resource(self) -> Option<ApiResource> {
         fn of<K: Resource<DynamicType = ()>>() -> ApiResource {
             ApiResource::erase::<K>(&())
         }
         Some(match self {
-            Self::Context => return None,
+            Self::Context | Self::Step => return None,
             Self::Application => of::<p861_crds::Application>(),
             Self::Backup => of::<p861_crds::Backup>(),
             Self::District => of::<p861_crds::District>(),
@@ -98,6 +100,7 @@ pub fn of(path: &[String], argument: &Arg) -> Option<Named> {
         ("template", ..) | ("name", "template", _) => Named::Template,
         ("name", "ticket", _) => Named::Ticket,
         ("roster", ..) => Named::Roster,
+        ("step", ..) => Named::Step,
         _ => return None,
     })
 }
@@ -135,7 +138,6 @@ mod tests {
         "reason",
         "rollback",
         "scenario",
-        "step",
         "text",
         "title",
         "watch",

@@ -12,9 +12,9 @@ pub use connect::{connect_site, contexts, site_client};
 pub use explain::{SiteAccount, at_site as explain_at_site};
 pub use follow::{Seen, follow};
 pub use lead::{Heartbeat, Leaderless, follow_lead};
-pub use names::names_quietly;
+pub use names::{names_quietly, steps_quietly};
 pub use read::{Kind, Listing, Read, name_of};
-pub use write::{Run, append, append_action, create_run, create_stamped};
+pub use write::{Refused, Run, append, append_action, create_run, create_stamped};
 
 use crate::{
     args::Global,

@@ -1,13 +1,15 @@
 //! Names of objects, without the objects: what a mistyped name was perhaps meant to be, and what a shell completes.
 
-use super::{Hub, connect::connect_quietly, explain};
-use crate::{args::Global, completing::Place, error::Result, text};
+use super::{Hub, connect::connect_quietly, explain, read::texts};
+use crate::{args::Global, completing::Place, error::Result, run::Outline, text};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, ResourceExt as _,
     api::ListParams,
     core::{ApiResource, DynamicObject},
 };
-use p861_crds::District;
+use p861_core::names::journal;
+use p861_crds::{Backup, District, Drill, Restore};
 use std::cmp::Reverse;
 
 /// More names than these help nobody who types.
@@ -53,6 +55,33 @@ pub async fn names_quietly(typed: &Global, resource: &ApiResource, place: Place)
         found.extend(names(client, resource, Some(&typed.operator_namespace)).await.unwrap_or_default());
     }
     Ok(found)
+}
+
+/// The ids of the steps of a run, for a person who is typing a line with these options.
+///
+/// # Errors
+/// If the hub can't be reached, or does not show the run.
+pub async fn steps_quietly(typed: &Global, noun: &str, name: &str) -> Result<Vec<String>> {
+    let (client, address, default_namespace) = connect_quietly(typed).await?;
+    let failed = |error: kube::Error| explain::failure(&error, &address, &text::to_read(noun, name));
+    let namespace = match (&typed.namespace, &typed.district) {
+        (Some(namespace), _) => namespace.clone(),
+        (None, Some(district)) => namespace_of(client.clone(), district).await,
+        (None, None) => default_namespace,
+    };
+    let resource = match noun {
+        "backup" => ApiResource::erase::<Backup>(&()),
+        "restore" => ApiResource::erase::<Restore>(&()),
+        _ => ApiResource::erase::<Drill>(&()),
+    };
+    let run: DynamicObject = Api::namespaced_with(client.clone(), &namespace, &resource).get(name).await.map_err(failed)?;
+    let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let map = maps.get_opt(&journal(name, noun, &run.uid().unwrap_or_default())).await.map_err(failed)?;
+    let outline = map.map(texts).and_then(|texts| texts.get("steps.json").or_else(|| texts.get("plan.json")).and_then(|text| Outline::parse(text)));
+    let under_way = run.data.pointer("/status/currentSteps").and_then(serde_json::Value::as_array).into_iter().flatten();
+    let under_way = under_way.filter_map(|step| step.get("id")?.as_str().map(ToOwned::to_owned));
+    let known: Vec<String> = outline.unwrap_or_default().0.into_iter().map(|step| step.id).collect();
+    Ok(if known.is_empty() { under_way.collect() } else { known })
 }
 
 /// The namespace of a district on the hub; that of its name if the District can't be read, which is where it is unless it says otherwise.

@@ -194,7 +194,7 @@ impl Hub {
 }
 
 /// The texts of a ConfigMap by key. A key that can't be unpacked is left out: nothing that was written by the operator.
-fn texts(map: ConfigMap) -> BTreeMap<String, String> {
+pub(super) fn texts(map: ConfigMap) -> BTreeMap<String, String> {
     let packed = map.binary_data.into_iter().flatten();
     let unpacked = packed.filter_map(|(key, bytes)| Some((key.strip_suffix(packed::SUFFIX)?.to_owned(), packed::unpack(&bytes.0).ok()?)));
     map.data.into_iter().flatten().chain(unpacked).collect()

@@ -14,10 +14,29 @@ use kube::{
 };
 use p861_crds::{
     ConditionType, Reason,
-    common::{Condition, CurrentStep, RunAction, RunPhase, RunProgress, StepCounts, Time},
+    common::{Condition, CurrentStep, RefusedRunAction, RunAction, RunPhase, RunProgress, StepCounts, Time},
 };
 use serde::Serialize;
 use serde_json::json;
+
+/// A person's request that had no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its place among the run's requests.
+    pub index: usize,
+    /// What was asked for.
+    pub action: RunAction,
+    /// Why it had none, and what to do instead.
+    pub why: String,
+}
+
+fn refused(actions: &[RunAction], refused: &[RefusedRunAction]) -> Vec<Refused> {
+    let one = |refused: &RefusedRunAction| {
+        let index = usize::try_from(refused.index).ok()?;
+        Some(Refused { index, action: actions.get(index)?.clone(), why: refused.why.clone() })
+    };
+    refused.iter().filter_map(one).collect()
+}
 
 /// A kind whose objects run.
 pub trait Run: Kind + Serialize {
@@ -37,6 +56,8 @@ pub trait Run: Kind + Serialize {
     fn completion(&self) -> Option<&Time>;
     /// Requests from people, and how many the operator has read.
     fn actions(&self) -> (usize, usize);
+    /// Requests that had no effect, the newest ones.
+    fn refused(&self) -> Vec<Refused>;
     /// States who asks for it.
     fn ask_as(&mut self, person: String);
 
@@ -74,6 +95,9 @@ macro_rules! runs {
             fn actions(&self) -> (usize, usize) {
                 let read = self.status.as_ref().and_then(|status| status.observed_actions).unwrap_or_default();
                 (self.spec.actions.len(), usize::try_from(read).unwrap_or_default())
+            }
+            fn refused(&self) -> Vec<Refused> {
+                refused(&self.spec.actions, self.status.as_ref().map(|status| status.refused_actions.as_slice()).unwrap_or_default())
             }
             fn ask_as(&mut self, person: String) {
                 self.spec.requested_by = Some(person);

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::Result,
     format::{Line, Tone, elapsed},
-    hub::{Hub, Leaderless, Seen, append_action, follow_lead},
+    hub::{Hub, Leaderless, Refused, Seen, append_action, follow_lead},
     printer::Printer,
     text,
 };
@@ -112,6 +112,12 @@ impl<K: Watched> View<'_, K> {
         self.silence = None;
         let clock = self.hub.clock.at(Timestamp::now());
         let seen = object.snapshot(&clock, self.printer.language);
+        // What was asked of the run here or elsewhere and had no effect.
+        let known = self.now.as_ref().map(|run| run.refused());
+        if let Some(refused) = seen.refused.iter().rfind(|refused| known.as_ref().is_some_and(|known| !known.contains(refused))) {
+            let Refused { action, why, .. } = refused;
+            self.console.message = Some((Tone::Bad, text::action_refused(action.action, action.step.as_deref(), action.by.as_deref(), why)));
+        }
         let changes = self.story.update(clock.now, &seen);
         self.log.extend(plain::lines(&changes, &seen, &clock, self.printer.language, self.hub.place()));
         self.now = Some(object);

@@ -14,11 +14,13 @@ mod watch;
 pub use bar::Amount;
 pub use outline::Outline;
 pub use story::{Change, Ending, Known, State, Story, Told};
-pub use tree::{Tree, label};
+pub use tree::{Tree, label, steps_called};
+pub use updates::outline;
 pub use watch::{Stand, Watched, code_of, standing, stated, watch};
 
 use crate::{
-    hub::Run,
+    format::{Line, Tone},
+    hub::{Refused, Run},
     text::{self, Language},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -51,6 +53,8 @@ pub struct Snapshot {
     pub progress: Option<RunProgress>,
     /// Actions of people that the operator has not read yet.
     pub unread_actions: usize,
+    /// Those that had no effect.
+    pub refused: Vec<Refused>,
     /// How long it may take.
     pub target: Option<SignedDuration>,
     /// How long it was expected to take.
@@ -63,6 +67,12 @@ pub struct Snapshot {
 pub fn question(step: &CurrentStep, language: Language) -> String {
     let says = || text::operator_says(&step.message).pick(language).to_owned();
     step.prompt.as_ref().map_or_else(says, |prompt| prompt.in_language(language.key()).to_owned())
+}
+
+/// What had no effect, and why, in a line.
+pub fn refusal(refused: &Refused, language: Language) -> Line {
+    let Refused { action, why, .. } = refused;
+    Line::toned(Tone::Bad, "✗ ").with(text::action_refused(action.action, action.step.as_deref(), action.by.as_deref(), why).pick(language))
 }
 
 /// The message of the condition `Succeeded` of a run that has not begun.
@@ -86,6 +96,7 @@ impl Snapshot {
             current: run.current_steps().to_vec(),
             progress: run.progress().cloned(),
             unread_actions: asked.saturating_sub(read),
+            refused: run.refused(),
             target: None,
             predicted: None,
             notes: BTreeMap::new(),

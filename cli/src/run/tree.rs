@@ -100,6 +100,20 @@ pub fn label(noun: &str, id: &str, language: Language) -> String {
     application.map_or(label.clone(), |application| format!("{application} {label}"))
 }
 
+/// The ids of the steps that a person means by a text: an id, or the name by which a view shows a step, with or without the application that it stands under.
+pub fn steps_called<'a>(noun: &str, ids: &'a [String], typed: &str) -> Vec<&'a str> {
+    if let Some(id) = ids.iter().find(|id| *id == typed) {
+        return vec![id];
+    }
+    let typed = typed.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let called = |name: &dyn Fn(&str, Language) -> String| -> Vec<&'a str> {
+        let is_it = |id: &&String| [Language::En, Language::Zh].into_iter().any(|language| name(id, language).to_lowercase() == typed);
+        ids.iter().filter(is_it).map(String::as_str).collect()
+    };
+    let whole = called(&|id, language| label(noun, id, language));
+    if whole.is_empty() { called(&|id, language| place(noun, id, language).1) } else { whole }
+}
+
 impl Tree<'_> {
     /// The lines, at most `rows` of them.
     pub fn lines(&self, rows: usize) -> Vec<Line> {

@@ -272,6 +272,23 @@ pub fn no_step_waits(noun: &str, name: &str, place: &str) -> Bilingual {
     )
 }
 
+/// A step that the run doesn't have.
+pub fn no_such_step(noun: &str, name: &str, typed: &str, steps: &[String]) -> Bilingual {
+    let meant = perhaps(typed, steps.iter().map(String::as_str));
+    both(
+        format!("{noun} {name} has no step {typed:?}{}; nothing was requested; its steps: {}", meant.en, steps.join(", ")),
+        format!("{} 没有步骤 {typed:?}{}；未提出任何请求；现有步骤：{}", object(noun, name), meant.zh, steps.join("、")),
+    )
+}
+
+/// A name that several steps have.
+pub fn several_steps_called(noun: &str, name: &str, typed: &str, steps: &[&str]) -> Bilingual {
+    both(
+        format!("several steps of {noun} {name} are called {typed:?}; name one by its id: {}", steps.join(", ")),
+        format!("{} 有多个步骤名为 {typed:?}，请用步骤标识指明：{}", object(noun, name), steps.join("、")),
+    )
+}
+
 /// Several steps wait.
 pub fn which_step(noun: &str, name: &str, steps: &[&str]) -> Bilingual {
     both(

@@ -157,6 +157,22 @@ pub fn action_read(noun: &str, name: &str, phase: RunPhase, back: &str) -> Bilin
     )
 }
 
+/// An action that had no effect, where a run is shown.
+pub fn action_refused(kind: ActionKind, step: Option<&str>, by: Option<&str>, why: &str) -> Bilingual {
+    let step = step.map(|step| format!(" {step}")).unwrap_or_default();
+    let (en, zh) = by.map(|by| (format!(" of {by}"), format!("{by} 的"))).unwrap_or_default();
+    both(format!("{kind:?}{step}{en} had no effect: {why}"), format!("{zh}{}{step}无效：{}", super::value(kind).zh, in_chinese(why)))
+}
+
+/// The action that this command has sent had no effect.
+pub fn run_action_refused(kind: ActionKind, step: Option<&str>, noun: &str, name: &str, why: &str) -> Bilingual {
+    let step = step.map(|step| format!(" {step}")).unwrap_or_default();
+    both(
+        format!("{noun} {name}: {kind:?}{step} had no effect: {why}"),
+        format!("{}：{}{step}无效：{}", object(noun, name), super::value(kind).zh, in_chinese(why)),
+    )
+}
+
 /// An action was not read.
 pub fn action_unread(noun: &str, name: &str, seconds: u64, namespace: &str, back: &str) -> Bilingual {
     both(

@@ -1,6 +1,8 @@
 //! Backup: one recovery point of an application.
 
-use super::super::common::{Condition, CurrentStep, Duration, JournalReference, ObjectReference, Quantity, RunAction, RunPhase, RunProgress, StepCounts, Time};
+use super::super::common::{
+    Condition, CurrentStep, Duration, JournalReference, ObjectReference, Quantity, RefusedRunAction, RunAction, RunPhase, RunProgress, StepCounts, Time,
+};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -187,6 +189,9 @@ pub struct BackupStatus {
     /// Number of entries in `spec.actions` that the operator has read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_actions: Option<i32>,
+    /// Actions without effect, the newest 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_actions: Vec<RefusedRunAction>,
     /// Phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<RunPhase>,

@@ -1,6 +1,8 @@
 //! Restore: one restore, or the preview of one.
 
-use super::super::common::{Condition, CurrentStep, Duration, JournalReference, ObjectReference, RunAction, RunPhase, RunProgress, StepCounts, Time};
+use super::super::common::{
+    Condition, CurrentStep, Duration, JournalReference, ObjectReference, RefusedRunAction, RunAction, RunPhase, RunProgress, StepCounts, Time,
+};
 use super::backup::{BackupSize, LeftOut, MissingClaim};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -266,6 +268,9 @@ pub struct RestoreStatus {
     /// Number of entries in `spec.actions` that the operator has read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_actions: Option<i32>,
+    /// Actions without effect, the newest 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_actions: Vec<RefusedRunAction>,
     /// Phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<RunPhase>,

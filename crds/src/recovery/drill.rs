@@ -1,7 +1,7 @@
 //! Drill: the rehearsal of a plan, measured.
 
 use super::super::common::{
-    Condition, CurrentStep, Duration, JournalReference, LocalizedText, ObjectReference, RunAction, RunPhase, RunProgress, StepCounts, Time,
+    Condition, CurrentStep, Duration, JournalReference, LocalizedText, ObjectReference, RefusedRunAction, RunAction, RunPhase, RunProgress, StepCounts, Time,
 };
 use super::super::platform::application::ApplicationObjectives;
 use super::plan::{PlanObjectives, Prediction};
@@ -222,6 +222,9 @@ pub struct DrillStatus {
     /// Number of entries in `spec.actions` that the operator has read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_actions: Option<i32>,
+    /// Actions without effect, the newest 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_actions: Vec<RefusedRunAction>,
     /// Phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<RunPhase>,

@@ -2,21 +2,26 @@
 
 use super::pass::Pass;
 use p861_core::{
+    conditions::shorten,
     engine::{StepProgress, WaitsFor},
     quantity,
     runs::RunClass,
 };
 use p861_crds::{
     LocalizedText, RunView, Time,
-    common::{ByteProgress, CountProgress, CurrentStep, JournalReference, Quantity, RunProgress},
+    common::{ByteProgress, CountProgress, CurrentStep, JournalReference, Quantity, RefusedRunAction, RunProgress},
 };
 
+/// The longest message of a step, or of a refusal.
+const MAX_MESSAGE_CHARS: usize = 512;
+/// The most refused actions in a status.
+const MAX_REFUSED: usize = 16;
 /// The longest text of a status that is written in both languages, as the API server has it.
 const MAX_LOCALIZED_CHARS: usize = 512;
 
 /// A question as a status can hold it: the text of a plan may be longer, and whole in the ticket's page.
 fn question(text: &LocalizedText) -> LocalizedText {
-    let short = |text: &Option<String>| text.as_ref().map(|text| p861_core::conditions::shorten(text, MAX_LOCALIZED_CHARS));
+    let short = |text: &Option<String>| text.as_ref().map(|text| shorten(text, MAX_LOCALIZED_CHARS));
     LocalizedText { zh: short(&text.zh), en: short(&text.en) }
 }
 
@@ -42,7 +47,7 @@ pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView
                 attempt: i32::try_from(step.attempt).unwrap_or(i32::MAX),
                 start_time: step.start.map(Time),
                 deadline_time: step.deadline.map(Time),
-                message: p861_core::conditions::shorten(&message, 512),
+                message: shorten(&message, MAX_MESSAGE_CHARS),
                 prompt,
                 remedy,
             }
@@ -63,7 +68,14 @@ pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView
             seal: pass.head.as_ref().map(|head| head.seal.clone()),
         },
         observed_actions: i32::try_from(summary.observed_actions).unwrap_or(i32::MAX),
+        refused_actions: refused(&summary.refused_actions),
     }
+}
+
+/// What of people's actions had no effect, the newest ones.
+fn refused(all: &[(u32, String)]) -> Vec<RefusedRunAction> {
+    let one = |(index, why): &(u32, String)| RefusedRunAction { index: i32::try_from(*index).unwrap_or(i32::MAX), why: shorten(why, MAX_MESSAGE_CHARS) };
+    all.iter().skip(all.len().saturating_sub(MAX_REFUSED)).map(one).collect()
 }
 
 /// Sums up the progress of running movers. The percentage counts steps, since the size of data that isn't read yet is unknown.

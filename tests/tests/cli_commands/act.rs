@@ -95,6 +95,42 @@ async fn fault_i5_a_step_that_waits_for_no_person_is_found_by_a_skip_and_several
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_is_named_by_its_id_or_as_it_is_shown_and_one_that_is_not_there_is_refused_with_those_that_are() {
+    let hub = Hub::of("stepnames").await;
+    hub.drill("d", "WaitingForPerson", json!([failed("d", "restore/portal/volume/site-files")])).await;
+    for (verb, typed) in [("skip", "nowhere"), ("retry", "restore/portal/volume/site-file"), ("answer", "hold")] {
+        let more: &[&str] = if verb == "answer" { &["--no"] } else { &["--reason", "x"] };
+        let said = hub.p861(&[&["drill", verb, "d", typed][..], more].concat());
+        assert_eq!(said.code, 3, "{verb}: {said:?}");
+        let steps = "its steps: preflight, isolate, restore/approval/stream/approval-db, restore/portal/volume/site-files, check/approval/login-page, clean-up";
+        assert!(said.err.contains(&format!("error: drill d has no step {typed:?}")) && said.err.contains(steps), "{verb}: {}", said.err);
+    }
+    assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([]), "nothing was sent");
+    for typed in ["portal volume site-files", "volume site-files", "Portal  Volume Site-files", "restore/portal/volume/site-files"] {
+        let said = hub.p861(&["drill", "retry", "d", typed, "--no-wait"]);
+        assert_eq!((said.code, said.err.as_str()), (0, "Retry restore/portal/volume/site-files was requested\n"), "{typed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_that_the_operator_refused_is_told_where_it_was_asked_and_where_the_run_is_shown() {
+    let hub = Hub::of("refusals").await;
+    hub.drill("d", "Running", json!([running("isolate", "under way")])).await;
+    let waits = Running::start(hub.command(&["drill", "skip", "d", "preflight", "--reason", "known", "--timeout", "60s"]));
+    hub.wait("the action stands there", "Drill", "d", |drill| drill["spec"]["actions"].as_array().is_some_and(|actions| actions.len() == 1)).await;
+    let refused = json!([{"index": 0, "why": "step preflight is done; there is nothing to skip"}]);
+    hub.write("Drill", "d", json!({"observedActions": 1, "refusedActions": refused})).await;
+    let said = waits.end();
+    assert_eq!(
+        (said.code, said.err.as_str()),
+        (3, "Skip preflight was requested\nerror: drill d: Skip preflight had no effect: step preflight is done; there is nothing to skip\n")
+    );
+    let page = hub.p861(&["drill", "show", "d"]);
+    let line = "✗ Skip preflight of administrator had no effect: step preflight is done; there is nothing to skip";
+    assert!(page.lines().contains(&line), "{}", page.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_would_have_no_effect_is_refused_and_not_sent() {
     let hub = Hub::of("effects").await;
     hub.ended_drill("ended", true).await;
