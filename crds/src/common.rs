@@ -274,6 +274,9 @@ pub struct StepCounts {
     /// ended early, n not run, u undone.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub states: String,
+    /// When each step ended, in whole seconds since the run's start, in the order of the run's plan with commas between them; nothing for one that has not ended.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ends: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

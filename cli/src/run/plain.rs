@@ -3,10 +3,12 @@
 use super::{Change, Ending, Snapshot, Told, question, tree::label};
 use crate::{
     format::{Clock, Line, elapsed, width},
-    hub::typed,
+    hub::{Refused, typed},
     text::{self, Language, Word},
 };
 
+/// Columns for a time of today.
+const TIME: usize = 8;
 /// Columns for the word that says what happened.
 const VERB: usize = 8;
 
@@ -20,7 +22,8 @@ fn line(told: &Told, seen: &Snapshot, clock: &Clock, language: Language, place: 
     let written = |verb: Word, what: String| {
         let verb = verb.pick(language);
         let gap = " ".repeat(VERB.saturating_sub(width(verb)));
-        Some(Line::of(format!("{}  {verb}{gap}  {what}", clock.moment(told.at))))
+        let time = told.at.map_or_else(|| " ".repeat(TIME), |at| clock.moment(at));
+        Some(Line::of(format!("{time}  {verb}{gap}  {what}")))
     };
     let name = |id: &str| label(seen.noun, id, language);
     match &told.change {
@@ -39,6 +42,11 @@ fn line(told: &Told, seen: &Snapshot, clock: &Clock, language: Language, place: 
             let question = question(step, language);
             let remedy = step.remedy.as_ref().map(|remedy| format!(" · {}", typed(remedy, place))).unwrap_or_default();
             written(text::VERB_ASKS, format!("{} · {question}{remedy}", name(&step.id)))
+        }
+        Change::Refused(refused) => {
+            let Refused { action, why, .. } = refused.as_ref();
+            let said = text::action_refused(action.action, action.step.as_deref(), action.by.as_deref(), why);
+            written(text::VERB_REFUSED, said.pick(language).to_owned())
         }
         Change::Ended(id, how, took) => {
             let verb = match how {

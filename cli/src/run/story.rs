@@ -1,8 +1,9 @@
 //! Where a run's steps stand: what its status says of the journal, so that whoever joins late knows what others have seen; and what changed, in the order of time.
 
 use super::{Outline, Snapshot};
+use crate::hub::Refused;
 use jiff::{SignedDuration, Timestamp};
-use p861_core::engine::{MOST_CURRENT_STEPS, StepState};
+use p861_core::engine::{MOST_CURRENT_STEPS, StepState, read_ends};
 use p861_crds::common::{CurrentStep, RunPhase};
 use std::collections::BTreeMap;
 
@@ -60,13 +61,15 @@ pub enum Change {
     Asked(Box<CurrentStep>),
     /// A step is over.
     Ended(String, Ending, Option<SignedDuration>),
+    /// What a person asked for had no effect.
+    Refused(Box<Refused>),
 }
 
-/// A change, and when it happened as far as is known: never before the one that was told last.
+/// A change, and when it happened if the journal says so. What the watcher has seen at some time is no such time: others saw it at another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
     /// When.
-    pub at: Timestamp,
+    pub at: Option<Timestamp>,
     /// What.
     pub change: Change,
 }
@@ -107,7 +110,6 @@ pub struct Story {
     steps: Vec<Known>,
     says: BTreeMap<String, Says>,
     last: Option<Snapshot>,
-    told_until: Option<Timestamp>,
 }
 
 /// What a step says of itself.
@@ -155,48 +157,51 @@ impl Story {
 
     /// Takes in what is seen now, and says what changed since, in the order of time.
     pub fn update(&mut self, now: Timestamp, seen: &Snapshot) -> Vec<Told> {
-        let until = seen.completion.unwrap_or(now);
-        let latest = self.latest_ends(seen, until);
+        let ends = self.ends(seen);
         let mut told = Vec::new();
         for (id, how) in self.ended(seen) {
-            let start = self.started_at(&id);
-            let at = latest.get(&id).copied().unwrap_or(until).max(start.unwrap_or(Timestamp::MIN));
-            let took = start.map(|start| at.duration_since(start));
+            let (start, at) = (self.started_at(&id), ends.get(&id).copied());
+            let took = start.zip(at).map(|(start, end)| end.duration_since(start).max(SignedDuration::ZERO));
             told.push(Told { at, change: self.end(&id, how, took) });
         }
         for step in self.under_way(seen) {
-            let at = step.start_time.as_ref().map_or(now, |time| time.0);
+            let at = step.start_time.as_ref().map(|time| time.0);
             told.extend(self.current(now, &step).map(|change| Told { at, change }));
         }
         let waited_for = self.last.as_ref().and_then(|last| last.waits_for.as_ref());
-        told.extend(seen.waits_for.clone().filter(|now| waited_for != Some(now)).map(|message| Told { at: now, change: Change::Waits(message) }));
-        self.phase(now, seen, &mut told);
+        told.extend(seen.waits_for.clone().filter(|now| waited_for != Some(now)).map(|message| Told { at: None, change: Change::Waits(message) }));
+        told.extend(self.refused(seen));
+        self.phase(seen, &mut told);
         self.last = Some(seen.clone());
-        self.in_order(told)
+        in_order(told)
     }
 
     /// A new phase stands before what begins with it, and the end after all else. The first one that is seen is where the run stands now.
-    fn phase(&self, now: Timestamp, seen: &Snapshot, told: &mut Vec<Told>) {
+    fn phase(&self, seen: &Snapshot, told: &mut Vec<Told>) {
         let change = Change::Phase(seen.phase);
         match &self.last {
             Some(last) if last.phase == seen.phase => {}
             Some(_) if !seen.phase.is_end() => {
                 let ended = told.iter().take_while(|told| matches!(told.change, Change::Ended(..))).count();
-                let began = told.iter().skip(ended).map(|told| told.at).min();
-                told.insert(ended, Told { at: began.map_or(now, |began| began.min(now)), change });
+                let at = told.iter().skip(ended).filter_map(|told| told.at).min();
+                told.insert(ended, Told { at, change });
             }
-            _ => told.push(Told { at: seen.completion.filter(|_| seen.phase.is_end()).unwrap_or(now), change }),
+            _ => told.push(Told { at: seen.completion.filter(|_| seen.phase.is_end()), change }),
         }
     }
 
-    /// Clocks of two computers differ, and no line is earlier than the one before it.
-    fn in_order(&mut self, mut told: Vec<Told>) -> Vec<Told> {
-        told.sort_by_key(|told| told.at);
-        for told in &mut told {
-            told.at = self.told_until.map_or(told.at, |until| until.max(told.at));
-            self.told_until = Some(told.at);
-        }
-        told
+    /// What had no effect since the run was last seen. What was refused before that stands on the run's page.
+    fn refused(&self, seen: &Snapshot) -> Vec<Told> {
+        let Some(last) = &self.last else { return Vec::new() };
+        let news = seen.refused.iter().filter(|refused| !last.refused.contains(refused));
+        news.map(|refused| Told { at: None, change: Change::Refused(Box::new(refused.clone())) }).collect()
+    }
+
+    /// When each step ended, as the status has it from the journal.
+    fn ends(&self, seen: &Snapshot) -> BTreeMap<String, Timestamp> {
+        let ends = seen.start.and_then(|start| read_ends(&seen.steps.ends, start)).filter(|ends| ends.len() == self.outline.0.len());
+        let ends = ends.unwrap_or_default();
+        self.outline.0.iter().zip(ends).filter_map(|(step, end)| Some((step.id.clone(), end?))).collect()
     }
 
     /// Where each step of the run stands, if its status says so of the steps that are known.
@@ -249,27 +254,6 @@ impl Story {
         seen.current.iter().cloned().chain(bare).collect()
     }
 
-    /// The latest time at which steps can have ended: what comes after them has started then.
-    fn latest_ends(&self, seen: &Snapshot, now: Timestamp) -> BTreeMap<String, Timestamp> {
-        let before = |id: &str| self.outline.0.iter().find(|step| step.id == id).map(|step| step.after.as_slice()).unwrap_or_default();
-        let mut latest: BTreeMap<String, Timestamp> = BTreeMap::new();
-        for step in &seen.current {
-            let Some(start) = step.start_time.as_ref().map(|time| time.0.min(now)) else { continue };
-            let mut open: Vec<&str> = before(&step.id).iter().map(String::as_str).collect();
-            // Clean-up begins when all else has ended, and names none of it.
-            if self.is_finally(&step.id) {
-                open.extend(self.outline.0.iter().filter(|other| !other.finally).map(|other| other.id.as_str()));
-            }
-            while let Some(id) = open.pop() {
-                if latest.get(id).is_none_or(|known| start < *known) {
-                    latest.insert(id.to_owned(), start);
-                    open.extend(before(id).iter().map(String::as_str));
-                }
-            }
-        }
-        latest
-    }
-
     fn started_at(&self, id: &str) -> Option<Timestamp> {
         self.steps.iter().find(|known| known.id == id).and_then(|known| match &known.state {
             State::Current(step) => step.start_time.as_ref().map(|time| time.0),
@@ -315,11 +299,23 @@ impl Story {
             let lasts = now.duration_since(says.since) >= LASTING;
             if lasts && !says.told && step.phase != RunPhase::WaitingForPerson && !is_plain(&step.message) {
                 says.told = true;
-                changes.push(Told { at: now, change: Change::Says(step.clone()) });
+                changes.push(Told { at: None, change: Change::Says(step.clone()) });
             }
         }
-        self.in_order(changes)
+        changes
     }
+}
+
+/// In the order of their times. What has none stays behind what it was found with: what ended before all else, the phase after it.
+fn in_order(told: Vec<Told>) -> Vec<Told> {
+    let mut last = Timestamp::MIN;
+    let keyed = told.into_iter().map(|told| {
+        last = told.at.unwrap_or(last);
+        (last, told)
+    });
+    let mut keyed: Vec<(Timestamp, Told)> = keyed.collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, told)| told).collect()
 }
 
 #[cfg(test)]

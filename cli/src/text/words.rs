@@ -211,6 +211,7 @@ words! {
     VERB_FAILED: "failed", "失败";
     VERB_NOT_RUN: "not run", "未执行";
     VERB_PHASE: "phase", "阶段";
+    VERB_REFUSED: "refused", "拒绝";
     VERB_SKIPPED: "skipped", "跳过";
     VERB_STARTED: "started", "开始";
     VERB_STOPPED: "stopped", "停止";

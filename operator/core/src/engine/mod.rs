@@ -41,7 +41,7 @@ pub use evidence::{
 pub(crate) use evidence::{KIND_KEY, VERSION_KEY};
 pub use journal::{Head, Journal, JournalError};
 pub use plan::{Limits, Plan, PlanError, Planned};
-pub use states::StepState;
+pub use states::{StepState, read_ends};
 pub use step::{Backoff, Hold, LONGEST_CLEAN_UP_WAIT, LONGEST_ID, OnFailure, OnTimeout, Prompt, Retry, Step, StepId, StepIdError};
 pub use summary::{CleanUpTrouble, Counts, CurrentStep, MOST_CURRENT_STEPS, Outcome, RunFailure, RunSummary, StepTimeline, WaitsFor, summary};
 pub use waiting::UNDER_WAY;

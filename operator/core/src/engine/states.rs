@@ -1,6 +1,7 @@
 //! Where each step of a run stands, one letter a step: short enough for a status, so that whoever joins late sees what the journal says.
 
-use super::summary::{Counts, Outcome, RunSummary};
+use super::summary::{Counts, Outcome, RunSummary, StepTimeline};
+use jiff::Timestamp;
 use p861_crds::common::StepCounts;
 use serde::Serialize;
 
@@ -77,8 +78,31 @@ impl From<&RunSummary> for StepCounts {
             skipped: number(skipped),
             failed: number(failed),
             states: summary.states.iter().map(|state| state.letter()).collect(),
+            ends: ends(summary),
         }
     }
+}
+
+/// When each step ended, in whole seconds since the run's start.
+fn ends(summary: &RunSummary) -> String {
+    let Some(start) = summary.start else { return String::new() };
+    let has_ended = |line: &&StepTimeline| line.outcome != Outcome::Open;
+    let end =
+        |line: &StepTimeline| Some(line).filter(has_ended).and_then(|line| line.ended).map(|end| end.as_second().saturating_sub(start.as_second()).max(0));
+    let ends: Vec<Option<i64>> = summary.timeline.iter().map(end).collect();
+    if ends.iter().all(Option::is_none) {
+        return String::new();
+    }
+    ends.into_iter().map(|end| end.map(|end| end.to_string()).unwrap_or_default()).collect::<Vec<_>>().join(",")
+}
+
+/// When each step of a run that started then has ended, in the order of its plan, as a status tells it. None if it doesn't tell it.
+pub fn read_ends(ends: &str, start: Timestamp) -> Option<Vec<Option<Timestamp>>> {
+    let end = |text: &str| match text {
+        "" => Some(None),
+        seconds => Timestamp::from_second(start.as_second().checked_add(seconds.parse().ok()?)?).ok().map(Some),
+    };
+    if ends.is_empty() { None } else { ends.split(',').map(end).collect() }
 }
 
 #[cfg(test)]
@@ -90,5 +114,14 @@ mod tests {
         let letters: String = StepState::ALL.into_iter().map(StepState::letter).collect();
         assert_eq!(StepState::read(&letters), Some(StepState::ALL.to_vec()));
         assert_eq!((StepState::read(""), StepState::read("dx")), (None, None), "what is not told, or in words of a later release, is not guessed");
+    }
+
+    #[test]
+    fn the_ends_of_a_status_are_times_and_what_is_not_told_is_not_guessed() {
+        let at = |second| Timestamp::from_second(second).ok();
+        let start = at(1_000).unwrap_or_default();
+        assert_eq!(read_ends("9,,12", start), Some(vec![at(1_009), None, at(1_012)]));
+        assert_eq!(read_ends(",3", start), Some(vec![None, at(1_003)]));
+        assert_eq!((read_ends("", start), read_ends("9,soon", start)), (None, None));
     }
 }

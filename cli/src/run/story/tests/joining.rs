@@ -1,7 +1,7 @@
 //! Whoever joins a run, at whatever record of its journal, is shown what they have seen who watched from the beginning. Over random plans.
 
 use super::{Outline, RunPhase, Snapshot, State, Story, Told};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use p861_core::engine::{Journal, Outcome, Record, RunSummary, StepTimeline, summary};
 use p861_crds::common::{CurrentStep, Time};
 use proptest::prelude::*;
@@ -26,7 +26,8 @@ fn look(summary: &RunSummary) -> Snapshot {
         start_time: step.start.map(Time),
         ..CurrentStep::default()
     });
-    Snapshot { phase: summary.phase, completion: summary.completion, steps: summary.into(), current: current.collect(), ..Snapshot::default() }
+    let (start, completion) = (summary.start, summary.completion);
+    Snapshot { phase: summary.phase, start, completion, steps: summary.into(), current: current.collect(), ..Snapshot::default() }
 }
 
 /// The steps as they are published.
@@ -53,19 +54,19 @@ fn standing(story: &Story) -> Vec<String> {
 
 fn check(plan: &TestPlan, records: &[Record]) {
     let mut first = watcher(plan);
-    let mut last = Timestamp::MIN;
     for cut in 1..=records.len() {
         let written = &records[..cut];
         let now = written.last().unwrap().at;
         let seen = summary(plan, &Journal::from_records(written.to_vec()).unwrap(), now).unwrap();
         let looked = look(&seen);
         let told: Vec<Told> = first.update(now, &looked);
-        for told in &told {
-            assert!(told.at >= last, "{told:?} is told after {last}:\n{}", lines(written));
-            last = told.at;
-        }
         let mut late = watcher(plan);
-        late.update(now, &looked);
+        // Whoever looks, and whenever he does: each line has the time of a record, or none.
+        let joined = late.update(now + SignedDuration::from_hours(1), &looked);
+        for told in told.iter().chain(&joined) {
+            let is_written = |at: Timestamp| written.iter().any(|record| record.at.as_second() == at.as_second());
+            assert!(told.at.is_none_or(is_written), "{told:?} has the time of no record:\n{}", lines(written));
+        }
         assert_eq!(standing(&late), standing(&first), "after {cut} records:\n{}", lines(written));
         let over = |story: &Story| story.steps().iter().filter(|known| matches!(known.state, State::Ended(..))).count();
         let has_ended = |line: &&StepTimeline| line.outcome != Outcome::Open && !seen.current.iter().any(|step| step.id == line.id);
