@@ -71,7 +71,7 @@ pub enum RunVerb {
     Retry(ActOnStep),
     /// Give up a step and continue without it
     Skip(ActOnStepWithReason),
-    /// Answer a step's question: yes, or no with --no
+    /// Answer a step's question: --yes or --no
     Answer(Answer),
 }
 

@@ -7,7 +7,7 @@ use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
     hub::{Hub, Kind, Seen, append_action, follow},
-    run::{Watched, outline, steps_called, watch},
+    run::{Watched, kept_until, outline, steps_called, watch},
     text::{self, Bilingual},
 };
 use jiff::Timestamp;
@@ -39,6 +39,10 @@ pub async fn perform<K: Watched>(context: &Context<'_>, verb: &RunVerb) -> Resul
             on_step::<K>(context, &ActOnStep { name: name.clone(), step: step.clone(), reason: reason.clone() }, ActionKind::Skip).await
         }
         RunVerb::Answer(answer) => {
+            // A question of a drill may decide whether data is removed: nobody says yes to it by saying nothing.
+            if !answer.yes && !answer.no {
+                return Err(Failure::usage(text::say_yes_or_no(K::NOUN, &answer.name, answer.step.as_deref(), context.hub.place())));
+            }
             let act = ActOnStep { name: answer.name.clone(), step: answer.step.clone(), reason: answer.reason.clone() };
             let run = open::<K>(context, &act.name).await?;
             let step = the_step(context, &act, &run, ActionKind::Answer).await?;
@@ -168,6 +172,7 @@ pub async fn unread(hub: &Hub, noun: &str, name: &str, waited: Duration, back: &
 /// Appends the action and waits until the operator has read it.
 pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunAction) -> Result<ExitStatus> {
     let (kind, step) = (action.action, action.step.clone());
+    let keeps = kind == ActionKind::Extend || action.answer.as_deref() == Some("no");
     let number = append_action::<K>(&context.hub, name, action).await?;
     let back = context.hub.typed(&format!("p861 {} watch {name}", K::NOUN));
     context.printer.remark(&text::action_asked(kind, step.as_deref()));
@@ -187,6 +192,9 @@ pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunActi
                         return Err(Failure::refused(text::run_action_refused(kind, step.as_deref(), K::NOUN, name, &refused.why)));
                     }
                     context.printer.remark(&text::action_read(K::NOUN, name, run.phase(), &back));
+                    if let Some(kept) = kept_until(run.current_steps(), &context.hub.clock.at(Timestamp::now())).filter(|_| keeps) {
+                        context.printer.remark(&kept);
+                    }
                     return Ok(ExitStatus::Good);
                 }
                 Some(Seen::Object(run, _)) if run.phase().is_end() => {

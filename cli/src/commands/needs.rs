@@ -9,7 +9,7 @@ use crate::{
     exit::ExitStatus,
     format::Clock,
     hub::{Heartbeat, Hub, Kind, Run, typed},
-    run::question,
+    run::{asked, question},
     text::{self, Language},
 };
 use kube::ResourceExt as _;
@@ -245,9 +245,10 @@ impl List<'_> {
             RunPhase::Paused => self.add(full_name::<K>(&name), noun, &name, "Paused", &text::is_paused(), format!("p861 {noun} resume {name}"), false),
             RunPhase::WaitingForPerson => {
                 for step in run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {
+                    let clock = self.telling.clock;
                     let said = text::Bilingual {
-                        en: format!("{}: {}", step.id, question(step, Language::En)),
-                        zh: format!("{}：{}", step.id, question(step, Language::Zh)),
+                        en: format!("{}: {}", step.id, asked(step, clock, Language::En)),
+                        zh: format!("{}：{}", step.id, asked(step, clock, Language::Zh)),
                     };
                     let verb = if step.prompt.is_some() { "answer" } else { "retry" };
                     let command = step.remedy.clone().unwrap_or_else(|| format!("p861 {noun} {verb} {name} {}", step.id));

@@ -1,11 +1,10 @@
 //! Keys of the live view. Pure: from a key and the run to an action.
 
-use super::{Snapshot, screen::Key};
+use super::{Snapshot, is_hold, screen::Key};
 use crate::{
     format::{Line, Tone},
     text::{self, Bilingual, Language},
 };
-use p861_core::runs::StepKey;
 use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
 
 /// Action after a key.
@@ -201,7 +200,7 @@ impl Console {
             if self.selected(seen).is_some_and(asks) {
                 keys.push(text::KEY_ANSWER);
             }
-            if seen.noun == "drill" && seen.current.iter().any(|step| step.id.parse() == Ok(StepKey::Hold)) {
+            if seen.noun == "drill" && seen.current.iter().any(is_hold) {
                 keys.push(text::KEY_CLEAN_UP);
             }
         }

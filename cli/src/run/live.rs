@@ -3,7 +3,7 @@
 use super::{
     Story,
     console::{Console, Intent},
-    plain,
+    is_hold, kept_until, plain,
     screen::{Key, Screen},
     tree::Tree,
     updates::{Update, updates},
@@ -79,7 +79,10 @@ pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, name: &str, deadlin
                     Intent::Nothing => {}
                     Intent::Leave => return Ok(Outcome::Left),
                     Intent::Interrupt => return Ok(Outcome::Interrupted),
-                    Intent::Act(action) => act::<K>(hub, name, action, sender.clone()),
+                    Intent::Act(action) => {
+                        let said = view.acknowledgement(&action);
+                        act::<K>(hub, name, action, said, sender.clone());
+                    }
                 },
                 None => return Ok(Outcome::Left),
             },
@@ -95,11 +98,11 @@ pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, name: &str, deadlin
 }
 
 /// Asks something of the run, without holding the view up.
-fn act<K: Watched>(hub: &Hub, name: &str, action: RunAction, answers: mpsc::UnboundedSender<(Tone, text::Bilingual)>) {
-    let (hub, name, kind, step) = (hub.clone(), name.to_owned(), action.action, action.step.clone());
+fn act<K: Watched>(hub: &Hub, name: &str, action: RunAction, said: text::Bilingual, answers: mpsc::UnboundedSender<(Tone, text::Bilingual)>) {
+    let (hub, name) = (hub.clone(), name.to_owned());
     tokio::spawn(async move {
         let answer = match append_action::<K>(&hub, &name, action).await {
-            Ok(_) => (Tone::Good, text::action_asked(kind, step.as_deref())),
+            Ok(_) => (Tone::Good, said),
             Err(failure) => (Tone::Bad, failure.text),
         };
         // If the view is closed by now, the run's status still shows it.
@@ -121,6 +124,14 @@ impl<K: Watched> View<'_, K> {
         let changes = self.story.update(clock.now, &seen);
         self.log.extend(plain::lines(&changes, &seen, &clock, self.printer.language, self.hub.place()));
         self.now = Some(object);
+    }
+
+    /// What is said of an action that was sent. A no at the hold changes nothing but what the person knows: how long the copy stands.
+    fn acknowledgement(&self, action: &RunAction) -> text::Bilingual {
+        let current = self.now.as_ref().map(|run| run.current_steps()).unwrap_or_default();
+        let keeps = action.answer.as_deref() == Some("no") && current.iter().any(|step| is_hold(step) && Some(&step.id) == action.step.as_ref());
+        let kept = keeps.then(|| kept_until(current, &self.hub.clock.at(Timestamp::now()))).flatten();
+        kept.unwrap_or_else(|| text::action_asked(action.action, action.step.as_deref()))
     }
 
     fn press(&mut self, key: Key) -> Intent {

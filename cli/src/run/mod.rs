@@ -19,11 +19,12 @@ pub use updates::outline;
 pub use watch::{Stand, Watched, code_of, standing, stated, watch};
 
 use crate::{
-    format::{Line, Tone},
+    format::{Clock, Line, Tone},
     hub::{Refused, Run},
     text::{self, Language},
 };
 use jiff::{SignedDuration, Timestamp};
+use p861_core::runs::StepKey;
 use p861_crds::{
     ConditionType,
     common::{CurrentStep, RunPhase, RunProgress, StepCounts},
@@ -67,6 +68,27 @@ pub struct Snapshot {
 pub fn question(step: &CurrentStep, language: Language) -> String {
     let says = || text::operator_says(&step.message).pick(language).to_owned();
     step.prompt.as_ref().map_or_else(says, |prompt| prompt.in_language(language.key()).to_owned())
+}
+
+/// Whether a step keeps a copy for people to look at.
+pub fn is_hold(step: &CurrentStep) -> bool {
+    step.id.parse() == Ok(StepKey::Hold)
+}
+
+/// What a step that waits for a person asks, and until when. Of a copy that is kept, how long it stands comes first.
+pub fn asked(step: &CurrentStep, clock: &Clock, language: Language) -> String {
+    let question = question(step, language);
+    match step.deadline_time.as_ref().map(|time| clock.moment(time.0)) {
+        None => question,
+        Some(until) if is_hold(step) => text::kept_and_asked(&until, &question).pick(language).to_owned(),
+        Some(until) => format!("{question}{}", text::until(&until).pick(language)),
+    }
+}
+
+/// How long the copy of a run is kept, if it is kept now.
+pub fn kept_until(current: &[CurrentStep], clock: &Clock) -> Option<text::Bilingual> {
+    let hold = current.iter().find(|step| is_hold(step))?;
+    Some(text::copy_kept_until(&clock.moment(hold.deadline_time.as_ref()?.0)))
 }
 
 /// What had no effect, and why, in a line.

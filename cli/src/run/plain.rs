@@ -1,6 +1,6 @@
 //! Watching without a terminal: one line per change, no colour.
 
-use super::{Change, Ending, Snapshot, Told, question, tree::label};
+use super::{Change, Ending, Snapshot, Told, asked, tree::label};
 use crate::{
     format::{Clock, Line, elapsed, width},
     hub::{Refused, typed},
@@ -39,7 +39,7 @@ fn line(told: &Told, seen: &Snapshot, clock: &Clock, language: Language, place: 
         Change::Started(step) => written(text::VERB_STARTED, name(&step.id)),
         Change::Says(step) => written(text::VERB_WAITS, format!("{} · {}", name(&step.id), text::operator_says(&step.message).pick(language))),
         Change::Asked(step) => {
-            let question = question(step, language);
+            let question = asked(step, clock, language);
             let remedy = step.remedy.as_ref().map(|remedy| format!(" · {}", typed(remedy, place))).unwrap_or_default();
             written(text::VERB_ASKS, format!("{} · {question}{remedy}", name(&step.id)))
         }

@@ -1,6 +1,6 @@
 //! The live view of a run: which steps are done, under way and to come, and what each waits for. From a story to lines; nothing here knows a terminal.
 
-use super::{Amount, Ending, Known, Snapshot, State, Story, question};
+use super::{Amount, Ending, Known, Snapshot, State, Story, asked};
 use crate::{
     format::{Clock, Line, Tone, elapsed},
     text::{self, Language},
@@ -277,8 +277,7 @@ impl Tree<'_> {
 
     fn message(&self, step: &CurrentStep) -> Line {
         if step.phase == RunPhase::WaitingForPerson {
-            let until = step.deadline_time.as_ref().map(|time| text::until(&self.clock.moment(time.0)).pick(self.language).to_owned());
-            return Line::toned(Tone::Warn, question(step, self.language)).tone(Tone::Dim, until.unwrap_or_default());
+            return Line::toned(Tone::Warn, asked(step, self.clock, self.language));
         }
         let Some(amount) = Amount::read(&step.message) else { return Line::of(text::operator_says(&step.message).pick(self.language)) };
         let seconds = since(step).map_or(0, |since| self.clock.now.duration_since(since).as_secs());

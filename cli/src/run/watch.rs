@@ -1,7 +1,7 @@
 //! Watching a run to its end, whatever the terminal is, and what the shell is told afterwards.
 
 use super::{
-    Snapshot, Story, Tree, live, plain, question, screen,
+    Snapshot, Story, Tree, asked, live, plain, screen,
     updates::{Update, outline, updates},
 };
 use crate::{
@@ -204,7 +204,7 @@ async fn finish<K: Watched>(hub: &Hub, printer: &Printer, name: &str, outcome: O
         }
         Outcome::Person(run) => {
             for step in run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {
-                let question = question(step, printer.language);
+                let question = asked(step, &hub.clock.at(Timestamp::now()), printer.language);
                 printer.warn(&text::person_waited_for(&step.id, &question, &answer_command(hub, K::NOUN, name, step)));
             }
             ExitStatus::Person

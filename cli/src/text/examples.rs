@@ -64,7 +64,7 @@ const EXAMPLES: &[Example] = &[
     example("p861 -d shinan restore abort one-page --reason \"wrong backup\"", "Stop a restore; what it has written stays", "中止恢复；已写入的内容保留"),
     example("p861 -d shinan restore retry one-page", "Try the failed step again", "重试失败的步骤"),
     example("p861 -d shinan restore skip one-page --reason \"known\"", "Continue without the failed step", "跳过失败的步骤"),
-    example("p861 -d shinan restore answer one-page", "Answer yes to the step that asks", "对提问的步骤答复“是”"),
+    example("p861 -d shinan restore answer one-page --yes", "Answer yes to the step that asks", "对提问的步骤答复“是”"),
 
     example("p861 -d shinan plan list", "The plans, and how they were drilled", "列出预案及演练情况"),
     example("p861 -d shinan plan show shinan-core", "What a plan recovers, and where", "查看预案恢复什么、恢复到哪里"),
@@ -84,7 +84,7 @@ const EXAMPLES: &[Example] = &[
     example("p861 -d shinan drill abort shinan-core-20261124-0900 --reason \"wrong day\"", "Stop a drill and remove its copy", "中止演练并清理副本"),
     example("p861 -d shinan drill retry shinan-core-20261124-0900", "Try the failed step again", "重试失败的步骤"),
     example("p861 -d shinan drill skip shinan-core-20261124-0900 clean-up --reason \"removed by hand\"", "Continue without a step", "跳过指定的步骤"),
-    example("p861 -d shinan drill answer shinan-core-20261124-0900", "Answer yes to the step that asks", "对提问的步骤答复“是”"),
+    example("p861 -d shinan drill answer shinan-core-20261124-0900 --yes", "Answer yes to the step that asks", "对提问的步骤答复“是”"),
 
     example("p861 -d shinan window list", "When changes are allowed", "查看何时可以变更"),
     example("p861 -d shinan window show saturday-night", "The next times of a window", "查看窗口下一次何时开放"),

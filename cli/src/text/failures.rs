@@ -307,11 +307,18 @@ pub fn not_paused(noun: &str, name: &str, phase: RunPhase) -> Bilingual {
     both(format!("{noun} {name} is not paused: it is {phase}"), format!("{} 并未暂停：{}", object(noun, name), super::phase(phase).zh))
 }
 
-/// Retry of a question.
+/// An answer that says neither yes nor no.
+pub fn say_yes_or_no(noun: &str, name: &str, step: Option<&str>, place: &str) -> Bilingual {
+    let step = step.map(|step| format!(" {step}")).unwrap_or_default();
+    let (yes, no) = (format!("p861 {noun} answer {name}{step} --yes{place}"), format!("p861 {noun} answer {name}{step} --no{place}"));
+    both(format!("say which answer is meant: {yes}, or {no}; nothing was requested"), format!("请指明答复：{yes}，或 {no}；未提出任何请求"))
+}
+
+/// A question that can't be retried.
 pub fn answer_instead(noun: &str, name: &str, step: &str, place: &str) -> Bilingual {
     both(
-        format!("step {step} asks a question: p861 {noun} answer {name} {step}{place}"),
-        format!("步骤 {step} 在提问：p861 {noun} answer {name} {step}{place}"),
+        format!("step {step} asks a question: p861 {noun} answer {name} {step} --yes{place}, or --no"),
+        format!("步骤 {step} 在提问：p861 {noun} answer {name} {step} --yes{place}，或 --no"),
     )
 }
 

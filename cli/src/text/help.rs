@@ -93,7 +93,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Stop the run, undo what can be undone, clean up; what a restore has written stays", "中止任务，能撤销的予以撤销并清理；恢复已写入的内容保留"),
     ("Retry a failed step", "重试失败的步骤"),
     ("Give up a step and continue without it", "跳过一个步骤并继续"),
-    ("Answer a step's question: yes, or no with --no", "答复步骤的提问；默认答复“是”，--no 答复“否”"),
+    ("Answer a step's question: --yes or --no", "答复步骤的提问：--yes（是）或 --no（否）"),
     ("District; default: the namespace of the kubeconfig context", "区；缺省为 kubeconfig 上下文的命名空间"),
     ("Namespace of the district on the hub", "区在管理中心的命名空间"),
     (

@@ -1,6 +1,6 @@
 //! What views of a run say, and what is said when one is left.
 
-use super::{Bilingual, both, told::object};
+use super::{Bilingual, Language, both, span, told::object};
 use p861_core::told::in_chinese;
 use p861_crds::common::{ActionKind, RunPhase, StepCounts};
 use std::fmt::Write as _;
@@ -63,6 +63,32 @@ pub fn eta(time: &str) -> Bilingual {
 /// The time until which something stands, behind it.
 pub fn until(time: &str) -> Bilingual {
     both(format!(" (until {time})"), format!("（截至 {time}）"))
+}
+
+/// A copy that is kept, and its question.
+pub fn kept_and_asked(until: &str, question: &str) -> Bilingual {
+    both(format!("the copy is kept until {until}. {question}"), format!("副本保留至 {until}。{question}"))
+}
+
+/// How long a copy is kept.
+pub fn copy_kept_until(until: &str) -> Bilingual {
+    both(format!("the copy is kept until {until}"), format!("副本保留至 {until}"))
+}
+
+/// A copy that is not there yet is kept longer.
+pub fn copy_kept_longer(by: &str, kept: &str) -> Bilingual {
+    both(
+        format!("the copy will be kept {by} longer: {kept} and what extends it, counted from the end of the checks"),
+        format!("副本将多保留 {}：自检查结束起保留 {}，另加各次延长", span(by, Language::Zh), span(kept, Language::Zh)),
+    )
+}
+
+/// A clean-up that is asked for before there is anything to look at.
+pub fn cleaned_when_checked() -> Bilingual {
+    both(
+        "the drill is under way: its copy will be removed as soon as the checks have ended, and not be kept",
+        "演练正在进行：检查结束后副本将立即清理，不再保留",
+    )
 }
 
 /// What a step waits for.

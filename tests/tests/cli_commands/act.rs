@@ -56,7 +56,10 @@ async fn an_action_is_waited_for_until_the_operator_has_read_it() {
 async fn the_step_that_waits_is_found_and_several_must_be_named() {
     let hub = Hub::of("answers").await;
     hub.drill("d", "WaitingForPerson", json!([asking("d", "announce"), failed("d", "check/approval/login-page")])).await;
-    let said = hub.p861(&["drill", "answer", "d", "--no-wait"]);
+    let unsaid = hub.p861(&["drill", "answer", "d"]);
+    let words = "error: say which answer is meant: p861 drill answer d --yes -d answers, or p861 drill answer d --no -d answers; nothing was requested\n";
+    assert_eq!((unsaid.code, unsaid.err.as_str()), (2, words), "nobody says yes by saying nothing");
+    let said = hub.p861(&["drill", "answer", "d", "--yes", "--no-wait"]);
     assert_eq!((said.code, said.err.as_str()), (0, "Answer announce was requested\n"));
     let said = hub.p861(&["drill", "answer", "d", "announce", "--no", "--reason", "nobody picked up", "--no-wait"]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -74,9 +77,9 @@ async fn the_step_that_waits_is_found_and_several_must_be_named() {
     let which = hub.p861(&["drill", "skip", "d", "--reason", "known"]);
     assert_eq!((which.code, which.err.as_str()), (2, "error: several steps of drill d wait; name one: announce, check/approval/login-page\n"));
     let question = hub.p861(&["drill", "retry", "d", "announce"]);
-    assert_eq!((question.code, question.err.as_str()), (3, "error: step announce asks a question: p861 drill answer d announce -d answers\n"));
+    assert_eq!((question.code, question.err.as_str()), (3, "error: step announce asks a question: p861 drill answer d announce --yes -d answers, or --no\n"));
     hub.drill("busy", "Running", json!([running("isolate", "under way")])).await;
-    let none = hub.p861(&["drill", "answer", "busy"]);
+    let none = hub.p861(&["drill", "answer", "busy", "--yes"]);
     assert_eq!((none.code, none.err.as_str()), (3, "error: no step of drill busy is waiting for that: p861 drill show busy -d answers\n"));
 }
 
@@ -92,6 +95,42 @@ async fn fault_i5_a_step_that_waits_for_no_person_is_found_by_a_skip_and_several
     hub.drill("none", "Running", json!([])).await;
     let none = hub.p861(&["drill", "skip", "none", "--reason", "known"]);
     assert_eq!((none.code, none.err.as_str()), (3, "error: no step of drill none is waiting for that: p861 drill show none -d skips\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_copy_says_until_when_and_whoever_keeps_it_longer_is_told_the_new_end() {
+    let hub = Hub::of("kept").await;
+    let spec = json!({"planRef": {"name": "core"}, "type": "Isolated", "keepFor": "15m"});
+    let hold = |until: &str| {
+        json!({"id": "hold", "phase": "WaitingForPerson", "attempt": 1, "startTime": "2026-11-24T00:50:00Z", "deadlineTime": until, "message": "0 of 1 answered",
+            "prompt": {"zh": "现在清理副本吗？", "en": "Clean up now?"}, "remedy": "p861 drill answer d hold --yes"})
+    };
+    hub.put("Drill", "d", spec.clone(), json!({"phase": "WaitingForPerson", "observedActions": 0, "currentSteps": [hold("2026-11-24T01:05:00Z")]})).await;
+    let kept = "the copy is kept until 2026-11-24 09:05:00";
+    for words in [["drill", "show", "d"].as_slice(), &["status"], &["drill", "watch", "d"]] {
+        let said = hub.p861(words);
+        let asked = format!("{kept}. Clean up now?");
+        assert!(said.out.contains(&asked) || said.err.contains(&asked), "{words:?}: {said:?}");
+    }
+    for (number, (words, until, said)) in [
+        (["extend", "d", "30m"].as_slice(), "2026-11-24T01:35:00Z", "the copy is kept until 2026-11-24 09:35:00"),
+        (&["answer", "d", "hold", "--no"], "2026-11-24T01:35:00Z", "the copy is kept until 2026-11-24 09:35:00"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let waits = Running::start(hub.command(&[&["drill"], words, &["--timeout", "60s"]].concat()));
+        hub.wait("the action stands there", "Drill", "d", |drill| drill["spec"]["actions"].as_array().is_some_and(|actions| actions.len() == number + 1)).await;
+        hub.write("Drill", "d", json!({"observedActions": number + 1, "currentSteps": [hold(until)]})).await;
+        let told = waits.end();
+        assert!(told.code == 0 && told.err.ends_with(&format!("{said}\n")), "{words:?}: {told:?}");
+    }
+    // Before there is anything to look at, a clean-up means that nothing is kept.
+    hub.put("Drill", "early", spec, json!({"phase": "Running", "observedActions": 0, "currentSteps": [running("isolate", "under way")]})).await;
+    let early = hub.p861(&["drill", "cleanup", "early", "--no-wait"]);
+    assert!(early.code == 0 && early.err.contains("its copy will be removed as soon as the checks have ended"), "{early:?}");
+    let longer = hub.p861(&["drill", "extend", "early", "30m", "--no-wait"]);
+    assert!(longer.code == 0 && longer.err.contains("the copy will be kept 30m longer"), "{longer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,8 @@ use crate::{
     args::{DrillCommand, Extend},
     error::{Failure, Result},
     exit::ExitStatus,
-    run::stated,
+    hub::Run as _,
+    run::{is_hold, stated},
     text,
 };
 use p861_crds::{
@@ -26,8 +27,12 @@ pub async fn perform(context: &Context<'_>, command: &DrillCommand) -> Result<Ex
         DrillCommand::Show(name) => show_run::<Drill>(context, &name.name).await,
         DrillCommand::Report(name) => report::report(context, &name.name).await,
         DrillCommand::Cleanup(what) => {
-            keeps_something(context, &what.name).await?;
-            act::on_run::<Drill>(context, what, ActionKind::CleanUp).await
+            let drill = keeps_something(context, &what.name).await?;
+            let status = act::on_run::<Drill>(context, what, ActionKind::CleanUp).await?;
+            if !drill.current_steps().iter().any(is_hold) {
+                context.printer.remark(&text::cleaned_when_checked());
+            }
+            Ok(status)
         }
         DrillCommand::Extend(what) => extend(context, what).await,
         DrillCommand::Act(verb) => act::perform::<Drill>(context, verb).await,
@@ -35,14 +40,20 @@ pub async fn perform(context: &Context<'_>, command: &DrillCommand) -> Result<Ex
 }
 
 /// Only a drill with `keepFor` leaves a copy standing.
-async fn keeps_something(context: &Context<'_>, name: &str) -> Result<()> {
+async fn keeps_something(context: &Context<'_>, name: &str) -> Result<Drill> {
     let drill = act::open::<Drill>(context, name).await?;
     let kept = stated(Some(&drill.spec.keep_for)).is_some_and(|kept| !kept.is_zero());
-    if kept { Ok(()) } else { Err(Failure::refused(text::keeps_nothing(name, context.hub.place()))) }
+    if kept { Ok(drill) } else { Err(Failure::refused(text::keeps_nothing(name, context.hub.place()))) }
 }
 
 async fn extend(context: &Context<'_>, what: &Extend) -> Result<ExitStatus> {
-    keeps_something(context, &what.name).await?;
+    let drill = keeps_something(context, &what.name).await?;
     let by = p861_core::time::print_duration(what.by).map_err(|error| Failure::usage(text::Bilingual::same(error.to_string())))?;
-    act::send::<Drill>(context, &what.name, RunAction { duration: Some(by.into()), ..act::new(ActionKind::Extend, None, what.reason.clone()) }).await
+    let extends = RunAction { duration: Some(by.as_str().into()), ..act::new(ActionKind::Extend, None, what.reason.clone()) };
+    let status = act::send::<Drill>(context, &what.name, extends).await?;
+    // Before the hold there is no end yet that could be told.
+    if !drill.current_steps().iter().any(is_hold) {
+        context.printer.remark(&text::copy_kept_longer(&by, &drill.spec.keep_for.0));
+    }
+    Ok(status)
 }

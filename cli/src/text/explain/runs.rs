@@ -124,7 +124,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "Answer its question: yes, or no with --no. A failed step is retried, skipped or aborted.",
             "请答复提问：默认为“是”，--no 为“否”。失败的步骤请重试、跳过或中止。",
         )
-        .run(&["p861 drill show DRILL", "p861 drill answer DRILL", "p861 drill retry DRILL"]),
+        .run(&["p861 drill show DRILL", "p861 drill answer DRILL --yes", "p861 drill retry DRILL"]),
         _ => return None,
     })
 }
