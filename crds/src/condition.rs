@@ -43,6 +43,7 @@ condition_types! {
     CleanedUp: "Runs: nothing that it made is left. Of Backup and Restore only False, if a person skipped clean-up.",
     Committed: "Failover: its epoch is written, so that it goes forward only. Not stated yet.",
     Counted: "Approval: it counts.",
+    DrainSafe: "Change: the drain of its node loses nothing that runs there, as it was seen before the work began.",
     Drilled: "RecoveryPlan: a recent isolated drill passed.",
     EscrowProven: "BackupRepository: its escrowed key opens it. Not stated yet.",
     Healthy: "Application: its checks pass.",

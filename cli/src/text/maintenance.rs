@@ -283,6 +283,14 @@ pub fn nothing_to_approve(name: &str, place: &str) -> Bilingual {
     )
 }
 
+/// Steps that can't be compiled, so that there are none to approve.
+pub fn not_approvable(name: &str, why: &str) -> Bilingual {
+    both(
+        format!("ticket {name} can't be approved as it is: {why}; nothing was created"),
+        format!("工单 {name} 目前不能批准：{}；未创建任何对象", in_chinese(why)),
+    )
+}
+
 /// What is approved.
 pub fn approving(title: &str, plan: Option<&str>, digest: &str) -> Bilingual {
     let plan = plan.unwrap_or("-");

@@ -387,6 +387,7 @@ pub fn condition(kind: &str) -> Option<Word> {
         Ok(ConditionType::Protected) => Word { en: "Protected", zh: "已保护" },
         Ok(ConditionType::Recoverable) => Word { en: "Recoverable", zh: "可恢复" },
         Ok(ConditionType::ReadyToFailover) => Word { en: "ReadyToFailover", zh: "可切换" },
+        Ok(ConditionType::DrainSafe) => Word { en: "DrainSafe", zh: "排空无损" },
         Ok(ConditionType::Drilled) => Word { en: "Drilled", zh: "已演练" },
         Ok(ConditionType::Succeeded) => Word { en: "Succeeded", zh: "成功" },
         Ok(ConditionType::ObjectivesMet) => Word { en: "ObjectivesMet", zh: "达标" },

@@ -4,6 +4,7 @@ use crate::ticket_world::{World, action, after, change, condition, open_now, tem
 use p861_core::{
     engine::Plan,
     maintenance::{
+        drain::DrainOutlook,
         ticket::{Asks, Block, BlockReason, Decision, Planned, Work, WorkRun, is_digest_of, plan_text, still_agreed},
         window::Opening,
         work::{self, WorkFacts},
@@ -257,16 +258,34 @@ fn a_change_that_people_made_is_resolved_when_its_checks_are_over() {
 #[test]
 fn fault_f5_who_is_to_agree_is_told_what_a_drain_loses() {
     let mut world = drain();
-    world.work.as_mut().unwrap().warning = Some("no controller makes pod a/debug anew: gone for good after the drain".into());
+    let lost = "no controller makes pod a/debug anew: gone for good after the drain";
+    world.work.as_mut().unwrap().drain = Some(DrainOutlook::Unsafe(Reason::PodUnmanaged, lost.into()));
     for agreed in [false, true] {
         world.tally.given = if agreed { vec!["b".into()] } else { vec![] };
         let decision = world.pass(0);
-        let approved = decision.updates.iter().find(|update| update.kind == "Approved").unwrap();
-        assert!(
-            approved.status == Some(agreed) && approved.message.ends_with("; no controller makes pod a/debug anew: gone for good after the drain"),
-            "{approved:?}"
-        );
+        let said = |kind: &str| decision.updates.iter().find(|update| update.kind == kind).unwrap().clone();
+        assert_eq!((said("DrainSafe").status, said("DrainSafe").message.as_str()), (Some(false), lost));
+        assert!(said("Approved").status == Some(agreed) && !said("Approved").message.contains("debug"), "who agreed is another matter: {:?}", said("Approved"));
     }
+}
+
+#[test]
+fn nobody_is_asked_to_agree_to_the_drain_of_a_node_that_is_not_there() {
+    let mut world = drain();
+    let missing = "site a has no node n1: kubectl get nodes";
+    world.work = Some(Work { drain: Some(DrainOutlook::Missing(missing.into())), ..Work::compiled(Err(missing.into())) });
+    let decision = world.pass(0);
+    assert_eq!((world.phase(), approved(&decision)), (TicketPhase::Open, (Some(false), "NodeMissing".into())));
+    assert_eq!((world.status.plan_digest.clone(), condition(&decision, "DrainSafe")), (None, (Some(false), "NodeMissing".into())));
+    // It goes while people look at the ticket: what they agreed to is not there any more.
+    let mut world = drain();
+    world.obstacles = vec![Block { reason: BlockReason::DrillRunning, message: "drill d".into() }];
+    world.pass(0);
+    assert_eq!(world.phase(), TicketPhase::Scheduled);
+    world.work = Some(Work { drain: Some(DrainOutlook::Missing(missing.into())), ..Work::compiled(Err(missing.into())) });
+    world.obstacles.clear();
+    world.pass(1);
+    assert_eq!((world.phase(), world.status.start_time.clone()), (TicketPhase::Planned, None), "and nothing begins");
 }
 
 /// A Standard change whose window is open, and which nothing is in the way of.

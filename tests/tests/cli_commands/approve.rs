@@ -1,6 +1,6 @@
 //! What is agreed to is shown first, and what would never count is not created.
 
-use super::hub::Hub;
+use super::hub::{Hub, condition};
 use jiff::SignedDuration;
 use p861_core::{
     engine::{Plan, Prompt, Step, StepId},
@@ -153,6 +153,30 @@ async fn fault_h8_a_plan_shows_the_steps_whose_digest_it_has() {
     let refused = hub.p861(&["plan", "check", "core", "--steps"]);
     assert!(refused.code == 3 && refused.err.contains("are not those of plan core: their digests differ"), "{refused:?}");
     assert!(hub.p861(&["plan", "show", "core"]).out.contains("! the steps in ConfigMap core-steps are not those of plan core"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_change_from_being_approved_is_said_and_a_drains_loss_has_its_own_line() {
+    let hub = Hub::of("drains").await;
+    let spec = |node: &str| {
+        json!({"type": "Change", "title": {"en": "Disk"}, "impact": "Low", "urgency": "Low", "requestedBy": "li",
+            "change": {"class": "Normal", "work": {"drainNode": {"siteRef": {"name": "xinxi-dasha"}, "nodeName": node}}}})
+    };
+    hub.declare_as("li", "MaintenanceTicket", "missing", spec("n9")).await;
+    let missing = "site xinxi-dasha has no node n9: kubectl get nodes";
+    hub.write("MaintenanceTicket", "missing", json!({"phase": "Open", "conditions": [condition("Approved", "False", "NodeMissing", missing)]})).await;
+    let refused = hub.p861(&["ticket", "approve", "missing", "--no-wait"]);
+    assert_eq!(
+        (refused.code, refused.err.as_str()),
+        (3, "error: ticket missing can't be approved as it is: site xinxi-dasha has no node n9: kubectl get nodes; nothing was created\n")
+    );
+    hub.declare_as("li", "MaintenanceTicket", "lossy", spec("n1")).await;
+    let lost = condition("DrainSafe", "False", "PodHasLocalData", "the emptyDir data of pod a/cache is deleted by the drain");
+    let counted = condition("Approved", "False", "ApprovalsMissing", "0 of 1; it is never the one who asked for it");
+    hub.write("MaintenanceTicket", "lossy", json!({"phase": "Planned", "conditions": [counted, lost]})).await;
+    let page = hub.p861(&["ticket", "show", "lossy"]);
+    let line = |word: &str| page.lines().into_iter().find(|line| line.contains(word)).unwrap_or_default().to_owned();
+    assert!(line("DrainSafe").contains("the emptyDir data of pod a/cache is deleted") && !line("Approved").contains("emptyDir"), "{}", page.out);
 }
 
 /// The steps of work by hand, which asks this.

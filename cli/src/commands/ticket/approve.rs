@@ -68,7 +68,11 @@ async fn asked_for(context: &Context<'_>, what: &TicketApprove, ticket: &Mainten
     if ticket.spec.r#type == TicketType::Incident {
         return Err(Failure::refused(text::incident_needs_nobody(name)));
     }
-    let digest = status.plan_digest.ok_or_else(|| Failure::refused(text::nothing_to_approve(name, hub.place())))?;
+    // What keeps its steps from being compiled is said by the operator.
+    let approved = page::condition(&status.conditions, ConditionType::Approved);
+    let uncompiled = approved.filter(|approved| approved.reason == Reason::NotCompiled || approved.reason == Reason::NodeMissing);
+    let nothing = uncompiled.map_or_else(|| text::nothing_to_approve(name, hub.place()), |approved| text::not_approvable(name, &approved.message));
+    let digest = status.plan_digest.ok_or_else(|| Failure::refused(nothing))?;
     if let Some(stated) = &what.digest
         && !is_beginning(stated, &digest)
     {
@@ -100,15 +104,13 @@ fn is_beginning(stated: &str, digest: &str) -> bool {
 fn print(context: &Context<'_>, ticket: &MaintenanceTicket, steps: &Steps) {
     let (hub, printer) = (&context.hub, context.printer);
     let status = ticket.status.clone().unwrap_or_default();
-    let change = ticket.spec.change.as_ref();
     let key = printer.language.key();
     let plan = plan_text(&ticket.spec, &status).map(|plan| plan.in_language(key).to_owned());
     let short: String = status.plan_digest.iter().flat_map(|digest| digest.trim_start_matches("sha256:").chars()).take(SHOWN_DIGITS).collect();
     printer.say(&text::approving(ticket.spec.title.in_language(key), plan.as_deref(), &short));
     // A drain can lose pods and data: the condition names them.
-    let drains = change.is_some_and(|change| change.work.drain_node.is_some());
-    if let Some(approved) = page::condition(&status.conditions, ConditionType::Approved).filter(|_| drains) {
-        printer.say(&text::approving_drain(&approved.message));
+    if let Some(drain) = page::condition(&status.conditions, ConditionType::DrainSafe) {
+        printer.say(&text::approving_drain(&drain.message));
     }
     printer.line(&Line::toned(Tone::Strong, text::steps_head(false).pick(printer.language)));
     printer.lines(&steps.lines(&hub.clock, printer.language));

@@ -412,7 +412,7 @@ pub struct MaintenanceTicketStatus {
     /// Rejected actions, the newest 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused_actions: Vec<RefusedAction>,
-    /// Succeeded, Approved, Blocked, WithinClocks.
+    /// Succeeded, Approved, DrainSafe, Blocked, WithinClocks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

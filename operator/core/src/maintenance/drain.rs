@@ -1,5 +1,7 @@
 //! Which pods leave a node that is drained, which stay, and what would be lost with those that leave. The rules are those of `kubectl drain --ignore-daemonsets`.
 
+use crate::conditions::ConditionUpdate;
+use p861_crds::{ConditionType, Reason};
 use serde::{Deserialize, Serialize};
 
 /// Most pods that one sentence names.
@@ -127,6 +129,15 @@ impl DrainLook {
         look
     }
 
+    /// Why something is lost, or would be: what the change doesn't agree to comes first. None if nothing is.
+    pub fn loss(&self) -> Option<Reason> {
+        let pods = (!self.unmanaged.is_empty(), self.consent.force, Reason::PodUnmanaged);
+        let data = (!self.local_data.is_empty(), self.consent.delete_empty_dir_data, Reason::PodHasLocalData);
+        let mut lost: Vec<(bool, Reason)> = [pods, data].into_iter().filter_map(|(is_lost, agreed, reason)| is_lost.then_some((agreed, reason))).collect();
+        lost.sort_by_key(|(agreed, _)| *agreed);
+        lost.into_iter().next().map(|(_, reason)| reason)
+    }
+
     /// What is lost, what is refused, and what to do; none if nothing is lost and every pod leaves that can.
     pub fn words(&self) -> Option<String> {
         let Self { returning, local_data, unmanaged, consent, .. } = self;
@@ -153,6 +164,41 @@ impl DrainLook {
             said.push(format!("pod {} tolerates a cordoned node and stays", named(returning)));
         }
         (!said.is_empty()).then(|| said.join("; "))
+    }
+}
+
+/// What a drain would do to what runs on a node now, for those who are to agree to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DrainOutlook {
+    /// Nothing is lost; which pods stay all the same, if any.
+    Safe(Option<String>),
+    /// Something is lost, or the drain would be refused.
+    Unsafe(Reason, String),
+    /// There is no such node.
+    Missing(String),
+    /// It can't be looked at now.
+    Unseen(Reason, String),
+}
+
+impl DrainOutlook {
+    /// Condition DrainSafe.
+    pub fn condition(&self) -> ConditionUpdate {
+        match self {
+            Self::Safe(None) => ConditionUpdate::good(ConditionType::DrainSafe, Reason::Clear, "nothing is lost, and every pod leaves that can"),
+            Self::Safe(Some(stay)) => ConditionUpdate::good(ConditionType::DrainSafe, Reason::Clear, stay),
+            Self::Unsafe(reason, said) => ConditionUpdate::bad(ConditionType::DrainSafe, reason.clone(), said),
+            Self::Missing(said) => ConditionUpdate::bad(ConditionType::DrainSafe, Reason::NodeMissing, said),
+            Self::Unseen(reason, said) => ConditionUpdate::unknown(ConditionType::DrainSafe, reason.clone(), said),
+        }
+    }
+}
+
+impl From<DrainLook> for DrainOutlook {
+    fn from(look: DrainLook) -> Self {
+        match look.loss() {
+            None => Self::Safe(look.words()),
+            Some(reason) => Self::Unsafe(reason, look.words().unwrap_or_default()),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("no controller would make pod {pods} anew: delete it first, give it one, or open the change with drainNode.force (--force)", "没有控制器会重建 Pod {pods}：请先将其删除，或为其配置控制器，或以 drainNode.force（--force）提出变更"),
     ("the emptyDir data of pod {pods} is deleted by the drain", "排空将删除 Pod {pods} 的 emptyDir 数据"),
     ("pod {pods} has emptyDir data, which a drain deletes: open the change with drainNode.deleteEmptyDirData (--delete-emptydir-data) if nobody needs it", "Pod {pods} 含有 emptyDir 数据，排空会将其删除：若无人需要，请以 drainNode.deleteEmptyDirData（--delete-emptydir-data）提出变更"),
+    ("nothing is lost, and every pod leaves that can", "没有损失，可迁出的 Pod 均会迁出"),
     ("pod {pods} tolerates a cordoned node and stays", "Pod {pods} 能容忍已封锁的节点，将留在该节点"),
     // Duty.
     ("rotation {rotation} of level {level}: {what}", "级别 {level} 的轮值 {rotation}：{what}"),

@@ -18,7 +18,7 @@ use kube::{
 use p861_core::{
     engine::{Evidence, Failure, UncordonResult},
     ids::SiteName,
-    maintenance::drain::{DrainConsent, DrainLook, Fate, NodePod, fate},
+    maintenance::drain::{DrainConsent, DrainLook, DrainOutlook, Fate, NodePod, fate},
     objects::LABEL_VALUE_MOVER,
     platform::district::is_allotted,
     runs::AllottedSite,
@@ -33,18 +33,29 @@ use std::collections::BTreeSet;
 /// A drain fails this long before its deadline, so that it can report which pods stay and why.
 const DRAIN_REPORT_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 
-/// What a drain of the node would lose now, or why it would be refused, for people who are to agree to it; none if neither.
+/// What a drain of the node would do now, for people who are to agree to it.
 ///
 /// # Errors
 /// If the site or the hub can't be read.
-pub async fn look(context: &RunContext, site: &AllottedSite, node: &str, district: Option<&str>, consent: DrainConsent) -> Result<Option<String>> {
+pub async fn look(context: &RunContext, site: &AllottedSite, node: &str, district: Option<&str>, consent: DrainConsent) -> Result<DrainOutlook> {
     let client = context.sites.client(site).await?;
+    if find(&client, site, node).await?.is_none() {
+        return Ok(DrainOutlook::Missing(no_such_node(site, node)));
+    }
     let pods = pods_of(&client, site, node).await?;
     // Pods of others are not named.
     if let Some(shared) = Others::of(context, district).await?.on(&pods, node) {
-        return Ok(Some(shared));
+        return Ok(DrainOutlook::Unsafe(Reason::NodeShared, shared));
     }
-    Ok(DrainLook::of(&pods.iter().map(node_pod).collect::<Vec<_>>(), consent).words())
+    Ok(DrainLook::of(&pods.iter().map(node_pod).collect::<Vec<_>>(), consent).into())
+}
+
+async fn find(client: &Client, site: &AllottedSite, node: &str) -> Result<Option<Node>> {
+    Api::<Node>::all(client.clone()).get_opt(node).await.context(|| format!("read node {node} on {site}"))
+}
+
+fn no_such_node(site: &AllottedSite, node: &str) -> String {
+    format!("site {site} has no node {node}: kubectl get nodes")
 }
 
 /// The districts whose pods a ticket may not move.
@@ -79,18 +90,18 @@ impl Others {
 /// If the site can't be asked, or refuses.
 pub async fn inspect(context: &RunContext, site: &AllottedSite, node: &str, district: Option<&str>, consent: DrainConsent) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.context(|| format!("read node {node} on {site}"))? else {
-        return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, format!("site {site} has no node {node}: kubectl get nodes")), None));
+    let Some(found) = find(&client, site, node).await? else {
+        return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, no_such_node(site, node)), None));
     };
     let pods = pods_of(&client, site, node).await?;
     if let Some(message) = Others::of(context, district).await?.on(&pods, node) {
         return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeShared, message), None));
     }
     let look = DrainLook::of(&pods.iter().map(node_pod).collect::<Vec<_>>(), consent);
-    let said = look.words();
+    let (said, loss) = (look.words(), look.loss());
     let DrainLook { leaving, returning, local_data, unmanaged, refused, .. } = look;
     if refused {
-        let reason = if unmanaged.is_empty() || consent.force { Reason::PodHasLocalData } else { Reason::PodUnmanaged };
+        let reason = loss.unwrap_or(Reason::PodUnmanaged);
         let evidence = Evidence::PodsUnmanaged { pods: unmanaged, local_data };
         return Ok(EffectOutcome::Failed(Failure::refused(reason, said.unwrap_or_default()), Some(evidence)));
     }

@@ -8,6 +8,7 @@ use p861_core::{
     engine::{Outcome, Plan},
     ids::SiteName,
     maintenance::{
+        drain::DrainOutlook,
         ticket::{Planned, Work, WorkRun, still_agreed},
         work::{self, Affected, ComponentOf, WorkFacts},
     },
@@ -150,20 +151,25 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
         }
         Err(error) => return Err(error),
     };
-    let warning = match &change.work.drain_node {
-        Some(drain) if compiled.is_ok() => drain_warning(context, &ticket.namespace().unwrap_or_default(), drain).await,
+    let outlook = match &change.work.drain_node {
+        Some(drain) if compiled.is_ok() => Some(outlook_of(context, &ticket.namespace().unwrap_or_default(), drain).await),
         _ => None,
     };
+    // Nobody is asked to agree to the drain of a node that isn't there.
+    let compiled = match &outlook {
+        Some(DrainOutlook::Missing(why)) => Err(why.clone()),
+        _ => compiled,
+    };
     let steps = compiled.as_ref().map(|plan| plan.digest().to_owned()).map_err(Clone::clone);
-    Ok(Preview { work: Work { takes, warning, source, planned, ..Work::compiled(steps) }, compiled: compiled.ok() })
+    Ok(Preview { work: Work { takes, drain: outlook, source, planned, ..Work::compiled(steps) }, compiled: compiled.ok() })
 }
 
 fn has_digest(ticket: &MaintenanceTicket) -> bool {
     ticket.status.as_ref().is_some_and(|status| status.plan_digest.is_some())
 }
 
-/// What a drain of the node would lose as it is now. That it can't be looked at is said, and keeps nothing from being approved: the step `inspect` looks again.
-async fn drain_warning(context: &Context, namespace: &str, drain: &DrainNode) -> Option<String> {
+/// What a drain of the node would do as it is now. That it can't be looked at is said, and keeps nothing from being approved: the step `inspect` looks again.
+async fn outlook_of(context: &Context, namespace: &str, drain: &DrainNode) -> DrainOutlook {
     let (site, node) = (SiteName::from(drain.site_ref.name.as_str()), &drain.node_name);
     // As `gather` has it: a ticket in the operator's namespace is the city's.
     let district = Some(namespace).filter(|namespace| *namespace != context.hub.namespace);
@@ -172,9 +178,9 @@ async fn drain_warning(context: &Context, namespace: &str, drain: &DrainNode) ->
         node::look(&context.runs, &site, node, district, work::consent(drain)).await
     };
     match tokio::time::timeout(LOOK_TIMEOUT, looked).await {
-        Ok(Ok(warning)) => warning,
-        Ok(Err(error)) => Some(format!("node {node} can't be looked at now: {error}")),
-        Err(_) => Some(format!("node {node} can't be looked at now: site {site} does not answer")),
+        Ok(Ok(outlook)) => outlook,
+        Ok(Err(error)) => DrainOutlook::Unseen(error.reason(), format!("node {node} can't be looked at now: {error}")),
+        Err(_) => DrainOutlook::Unseen(Reason::Unreachable, format!("node {node} can't be looked at now: site {site} does not answer")),
     }
 }
 

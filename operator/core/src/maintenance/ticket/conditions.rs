@@ -1,7 +1,12 @@
 //! Conditions of a ticket.
 
 use super::{decide::Pass, digest::required_approvals};
-use crate::{conditions::ConditionUpdate, maintenance::template::NotStandard, time::human_duration, told::Noun};
+use crate::{
+    conditions::ConditionUpdate,
+    maintenance::{drain::DrainOutlook, template::NotStandard},
+    time::human_duration,
+    told::Noun,
+};
 use p861_crds::{
     ConditionType, Reason,
     maintenance::{
@@ -19,11 +24,12 @@ fn said_once(why: Option<String>, steps: Option<String>) -> String {
 }
 
 impl Pass<'_> {
-    /// Succeeded, and of a change Approved and Blocked, and of what has clocks WithinClocks.
+    /// Succeeded, and of a change Approved and Blocked, of a drain DrainSafe, and of what has clocks WithinClocks.
     pub(super) fn conditions(&self) -> Vec<ConditionUpdate> {
         let mut updates = vec![self.succeeded()];
         if let Some(class) = self.class() {
             updates.push(self.approved(class));
+            updates.extend(self.outlook().map(DrainOutlook::condition));
             updates.push(self.blocked());
         }
         if !self.status.clocks.is_empty() {
@@ -108,6 +114,9 @@ impl Pass<'_> {
         if let Some(said) = self.rejection() {
             return ConditionUpdate::bad(ConditionType::Approved, Reason::Rejected, said);
         }
+        if let Some(DrainOutlook::Missing(why)) = self.outlook() {
+            return ConditionUpdate::bad(ConditionType::Approved, Reason::NodeMissing, why);
+        }
         if let Some(Err(why)) = self.facts.work.as_ref().map(|work| &work.steps)
             && self.status.plan_digest.is_none()
         {
@@ -120,7 +129,7 @@ impl Pass<'_> {
             return ConditionUpdate::bad(ConditionType::Approved, Reason::NoPlan, "it has no plan yet: append the action Plan");
         }
         let missing = format!("{} of {required}; it is never the one who asked for it", tally.given.len());
-        let mut said = match (required, tally.agrees(required), self.not_standard()) {
+        match (required, tally.agrees(required), self.not_standard()) {
             (0, true, _) => ConditionUpdate::good(ConditionType::Approved, Reason::PreApproved, self.template_said()),
             (_, true, None) => ConditionUpdate::good(ConditionType::Approved, Reason::EnoughApprovals, tally.given.join(", ")),
             (_, true, Some(refused)) => {
@@ -133,12 +142,12 @@ impl Pass<'_> {
                 let message = format!("{}; it needs approvals as a Normal change does, {counted}: p861 ticket approve", refused.message());
                 ConditionUpdate::bad(ConditionType::Approved, refused.reason(), message)
             }
-        };
-        // People agree to what is lost as well.
-        if let Some(warning) = self.facts.work.as_ref().and_then(|work| work.warning.as_ref()) {
-            said.message = format!("{}; {warning}", said.message);
         }
-        said
+    }
+
+    /// What people agree to lose by a drain, or why there is none: as long as it has not begun.
+    fn outlook(&self) -> Option<&DrainOutlook> {
+        self.facts.work.as_ref().and_then(|work| work.drain.as_ref())
     }
 
     /// Why a Standard change is treated as a Normal one; none once it has begun.

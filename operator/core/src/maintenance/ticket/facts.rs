@@ -5,7 +5,7 @@ use super::{
     clocks::Level,
     planned::Planned,
 };
-use crate::maintenance::{approval::Tally, template::ClassStanding};
+use crate::maintenance::{approval::Tally, drain::DrainOutlook, template::ClassStanding};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     MaintenanceTicketSpec, MaintenanceTicketStatus, Reason,
@@ -52,8 +52,8 @@ pub struct Work {
     pub takes: SignedDuration,
     /// Where they stand; none before they begin.
     pub run: Option<WorkRun>,
-    /// What would be lost or refused if they began now, for those who are to agree; none if nothing.
-    pub warning: Option<String>,
+    /// Of a drain that has not begun: what it would do to what runs on the node now, for those who are to agree.
+    pub drain: Option<DrainOutlook>,
     /// Of an upgrade: where its manifests come from. None once it has begun.
     pub source: Option<Bundle>,
     /// Whose text the steps have. Steps of another text than the one that is planned are nobody's to agree to.
@@ -63,7 +63,7 @@ pub struct Work {
 impl Work {
     /// That of a change whose steps have this digest, or could not be compiled; no more is known of it.
     pub fn compiled(steps: Result<String, String>) -> Self {
-        Self { steps, takes: SignedDuration::ZERO, run: None, warning: None, source: None, planned: Planned::default() }
+        Self { steps, takes: SignedDuration::ZERO, run: None, drain: None, source: None, planned: Planned::default() }
     }
 
     /// That of a change that has begun.
