@@ -4,6 +4,7 @@ use super::{
     backup::damage,
     list::full_name,
     page::{self, Reader, is_bad, says},
+    ticket::next::next,
 };
 use crate::{
     exit::ExitStatus,
@@ -15,10 +16,7 @@ use crate::{
 use kube::ResourceExt as _;
 use p861_crds::{
     Application, Backup, BackupRepository, ChangeTemplate, Condition, ConditionType, District, Drill, DutyRoster, MaintenanceTicket, Platform, Reason,
-    RecoveryPlan, Restore, Site,
-    common::RunPhase,
-    maintenance::ticket::{TicketPhase, TicketType},
-    platform::status::State,
+    RecoveryPlan, Restore, Site, common::RunPhase, platform::status::State,
 };
 
 /// What was found.
@@ -92,11 +90,13 @@ pub struct Telling<'a> {
     pub clock: &'a Clock,
     /// Where the operator runs.
     pub operator_namespace: &'a str,
+    /// By what name the hub knows the reader, if that matters.
+    pub person: Option<&'a str>,
 }
 
 /// The exit code of a command that shows these objects: bad if `p861 status` names one of them among what needs a person.
 pub fn verdict(hub: &Hub, objects: &Objects) -> ExitStatus {
-    let telling = Telling { language: Language::En, place: hub.place(), clock: &hub.clock, operator_namespace: &hub.operator_namespace };
+    let telling = Telling { language: Language::En, place: hub.place(), clock: &hub.clock, operator_namespace: &hub.operator_namespace, person: None };
     ExitStatus::judged(found(objects, &telling).needs.is_empty())
 }
 
@@ -217,19 +217,21 @@ impl List<'_> {
             return;
         }
         let object = || full_name::<MaintenanceTicket>(&name);
-        if let Some(late) = page::condition(&status.conditions, ConditionType::WithinClocks).filter(|condition| is_bad(condition)) {
+        let late = page::condition(&status.conditions, ConditionType::WithinClocks).filter(|condition| is_bad(condition));
+        if let Some(late) = late {
             self.condition(ticket, late);
-        } else if phase == TicketPhase::Open && ticket.spec.r#type == TicketType::Incident {
-            self.add(object(), "ticket", &name, "Open", &text::nobody_has_it(), format!("p861 ticket ack {name}"), false);
         }
-        match page::condition(&status.conditions, ConditionType::Approved).filter(|condition| is_bad(condition)) {
-            Some(condition) if condition.reason == Reason::ApprovalsMissing => {
-                let counts = status.approvals.clone().unwrap_or_default();
-                let said = text::waits_for_approvals(counts.required - counts.given);
-                self.add(object(), "ticket", &name, "Approved", &said, format!("p861 ticket approve {name}"), false);
+        let awaited = next(ticket, self.telling.person, self.telling.clock).filter(|next| next.is_awaited);
+        let refused = page::condition(&status.conditions, ConditionType::Approved).filter(|condition| is_bad(condition));
+        match (awaited, refused) {
+            // That it is late says so.
+            (Some(next), _) if next.state == "Open" && late.is_some() => {}
+            (Some(next), _) => {
+                let command = next.command.unwrap_or_else(|| shows("ticket", &name));
+                self.add(object(), "ticket", &name, next.state, &next.said, command, false);
             }
-            Some(condition) => self.condition(ticket, condition),
-            None => {}
+            (None, Some(condition)) => self.condition(ticket, condition),
+            (None, None) => {}
         }
         for step in status.current_steps.iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {
             let said = text::Bilingual { en: question(step, Language::En), zh: question(step, Language::Zh) };

@@ -5,6 +5,7 @@ use super::{
     needs::{self, Found, Need, Objects, Telling},
     page::{self, both_names},
     plan::passes_checks,
+    ticket::next::depends_on_person,
 };
 use crate::{
     error::Result,
@@ -52,7 +53,10 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
         drills,
         heartbeat,
     };
-    let Found { needs, advice } = needs::found(&objects, &Telling { language, place: hub.place(), clock: &clock, operator_namespace: &hub.operator_namespace });
+    // Who asked for a change is not told to approve it.
+    let person = if objects.tickets.iter().any(depends_on_person) { hub.identity().await.ok() } else { None };
+    let telling = Telling { language, place: hub.place(), clock: &clock, operator_namespace: &hub.operator_namespace, person: person.as_deref() };
+    let Found { needs, advice } = needs::found(&objects, &telling);
     let verdict = ExitStatus::judged(needs.is_empty());
     match printer.output {
         Output::Json | Output::Yaml => printer.structure(&json!({

@@ -185,6 +185,11 @@ pub fn clock_name(name: ClockName) -> Word {
     }
 }
 
+/// When a change may start.
+pub fn starts_from(time: &str) -> Bilingual {
+    both(format!("from {time}"), format!("{time} 起"))
+}
+
 /// A clock that has run out.
 pub fn overdue(clock: &str, by: &str) -> Bilingual {
     both(format!("{clock} overdue {by}"), format!("{clock}超时 {by}"))

@@ -106,10 +106,60 @@ pub fn nobody_has_it() -> Bilingual {
     both("not acknowledged yet", "尚无人响应")
 }
 
-/// A change that too few people have agreed to.
-pub fn waits_for_approvals(missing: i32) -> Bilingual {
+/// A change that too few people have agreed to: never those who asked for it, or wrote a part of its plan. `is_own` if the reader is one of them.
+pub fn waits_for_approvals(missing: i32, authors: &[String], is_own: bool) -> Bilingual {
     let plural = if missing == 1 { "" } else { "s" };
-    both(format!("waits for {missing} approval{plural}"), format!("还需 {missing} 人批准"))
+    let (en, zh) = match (is_own, authors) {
+        (true, _) => (" of another person: you asked for it or wrote a part of its plan".to_owned(), "（您是提出人或方案编写人，须由他人批准）".to_owned()),
+        (false, []) => (String::new(), String::new()),
+        (false, authors) => (format!(", not of {}", authors.join(" or ")), format!("（{} 不计入）", authors.join("、"))),
+    };
+    both(format!("waits for {missing} approval{plural}{en}"), format!("还需 {missing} 人批准{zh}"))
+}
+
+/// What is next: a plan.
+pub fn next_plan() -> Bilingual {
+    both("say how it is done, so that it can be approved", "请填写方案，以便批准")
+}
+
+/// What is next after a rejection.
+pub fn next_plan_anew() -> Bilingual {
+    both("it was rejected: plan it otherwise, or cancel it", "已被否决：请更改方案或取消")
+}
+
+/// What is next: somebody starts the work.
+pub fn next_start(later: Option<&str>) -> Bilingual {
+    match later {
+        Some(time) => both(format!("it may be started from {time}"), format!("{time} 起可开始作业")),
+        None => both("it is approved and may be started now: nobody has started it", "已获批准，现在即可开始作业，但尚无人开始"),
+    }
+}
+
+/// What is next: the operator starts the work.
+pub fn next_starts_itself(later: Option<&str>) -> Bilingual {
+    match later {
+        Some(time) => both(format!("it begins by itself at {time}"), format!("{time} 自动开始")),
+        None => both("it begins by itself now", "即将自动开始"),
+    }
+}
+
+/// What is next after the work.
+pub fn next_resolve_change() -> Bilingual {
+    both("the work is done: resolve it if it was good, start it again if not", "作业已完成：结果良好请解决，否则请重新开始作业")
+}
+
+/// What is next of an incident that somebody has.
+pub fn next_resolve_incident(has_alerts: bool) -> Bilingual {
+    if has_alerts {
+        both("it closes by itself when its alerts end; if they are wrong, resolve it", "告警恢复后自动关闭；若为误报请解决")
+    } else {
+        both("resolve it when it is over", "事件结束后请解决")
+    }
+}
+
+/// What is next of what was suspended.
+pub fn next_resume() -> Bilingual {
+    both("it is suspended: resume it to go on", "已挂起：继续处理请恢复")
 }
 
 /// A run that was paused.

@@ -120,6 +120,8 @@ words! {
     F_AFFECTS: "affects", "影响";
     F_FROM: "from", "来自";
     F_DUE: "due", "时限";
+    F_STARTS: "may start", "可开始";
+    F_NEXT: "next", "下一步";
     F_PLAN_OF_CHANGE: "how", "方案";
     F_ROLLBACK: "rollback", "回退";
     F_CLASS: "class", "变更类别";
@@ -423,7 +425,31 @@ fn other_state(state: &str) -> Option<Word> {
         "Items" => Word { en: "Items", zh: "构成项" },
         "Alive" => Word { en: "Alive", zh: "存活" },
         "Paused" => Word { en: "Paused", zh: "已暂停" },
+        "Scheduled" => Word { en: "Scheduled", zh: "已排期" },
+        "Verifying" => Word { en: "Verifying", zh: "验证中" },
         "WaitingForPerson" => Word { en: "WaitingForPerson", zh: "等待人工" },
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_a_condition_as_it_is_printed() {
+        let mut named = 0;
+        for (message, _) in p861_core::told::pairs() {
+            let mut words = message.split_whitespace().skip_while(|word| !matches!(*word, "condition" | "conditions")).skip(1);
+            while let Some(word) =
+                words.next().map(|word| word.trim_matches([',', ':', ';', '.'])).filter(|word| *word == "and" || word.parse::<ConditionType>().is_ok())
+            {
+                if let Some(printed) = condition(word) {
+                    named += 1;
+                    assert_eq!(printed.en, word, "{message:?} names a condition that pages call otherwise");
+                }
+            }
+        }
+        assert!(named > 0, "no message names a condition: this test shows nothing");
+    }
 }

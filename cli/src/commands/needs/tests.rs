@@ -21,7 +21,7 @@ fn drill(name: &str, status: Value) -> Drill {
 
 fn look(objects: &Objects, language: Language) -> Found {
     let clock = Clock { now: "2026-11-24T00:30:00Z".parse().expect("a time"), zone: jiff::tz::TimeZone::UTC };
-    found(objects, &Telling { language, place: " -d shinan", clock: &clock, operator_namespace: "p861-system" })
+    found(objects, &Telling { language, place: " -d shinan", clock: &clock, operator_namespace: "p861-system", person: None })
 }
 
 fn told(objects: &Objects) -> Vec<(String, String, String)> {

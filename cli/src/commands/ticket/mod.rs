@@ -4,6 +4,7 @@ mod act;
 mod approve;
 mod history;
 mod known;
+pub mod next;
 mod open;
 mod show;
 
@@ -41,7 +42,9 @@ pub async fn perform(context: &Context<'_>, command: &TicketCommand) -> Result<E
         }
         TicketCommand::Show(name) => {
             let (read, shown) = agreed::of_ticket(hub, &name.name).await?;
-            print_object(printer, &read, |ticket| show::page(ticket, &shown, &hub.clock, printer.language, hub.place()))?;
+            let person = if next::depends_on_person(&read.object) { hub.identity().await.ok() } else { None };
+            let reader = show::TicketReader { clock: &hub.clock, language: printer.language, place: hub.place(), person: person.as_deref() };
+            print_object(printer, &read, |ticket| show::page(ticket, &shown, &reader))?;
             Ok(needs::verdict(hub, &Objects { tickets: vec![read.object], ..Objects::default() }))
         }
         TicketCommand::Approve(what) => approve::approve(context, what).await,

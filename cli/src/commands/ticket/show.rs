@@ -6,6 +6,7 @@ use super::{
         page::{self, Facts, Reader, cell, is_bad},
     },
     history,
+    next::next,
 };
 use crate::{
     format::{Clock, Line, Table, Tone},
@@ -26,7 +27,20 @@ use p861_crds::{
     },
 };
 
-/// The next deadline: `resolve 3h47m`, or the start time of a change.
+/// Who looks at a ticket, and where.
+#[derive(Clone, Copy)]
+pub struct TicketReader<'a> {
+    /// The district's time.
+    pub clock: &'a Clock,
+    /// The language.
+    pub language: Language,
+    /// The options that lead to the district.
+    pub place: &'a str,
+    /// By what name the hub knows the reader, if that matters.
+    pub person: Option<&'a str>,
+}
+
+/// The next deadline: `resolve 3h47m`, or the time by which somebody wants it.
 fn due(ticket: &MaintenanceTicket, clock: &Clock, language: Language) -> Option<Line> {
     let status = ticket.status.as_ref()?;
     if status.phase.is_some_and(TicketPhase::is_end) {
@@ -39,8 +53,14 @@ fn due(ticket: &MaintenanceTicket, clock: &Clock, language: Language) -> Option<
         let said = text::measured(minutes(left.abs()), language);
         return Some(if left.is_negative() { Line::toned(Tone::Bad, text::overdue(word, &said).pick(language)) } else { Line::of(format!("{word} {said}")) });
     }
-    let time = status.scheduled_time.as_ref().or(ticket.spec.due_time.as_ref())?;
-    Some(Line::of(clock.minute(time.0)))
+    Some(Line::of(clock.minute(ticket.spec.due_time.as_ref()?.0)))
+}
+
+/// When a change may start, as long as that is to come: `from Sat 22:00`.
+fn starts(ticket: &MaintenanceTicket, clock: &Clock, language: Language) -> Option<String> {
+    let status = ticket.status.as_ref().filter(|status| matches!(status.phase, Some(TicketPhase::Approved | TicketPhase::Scheduled)))?;
+    let time = status.scheduled_time.as_ref()?.0;
+    (time > clock.now).then(|| text::starts_from(&clock.minute(time)).pick(language).to_owned())
 }
 
 /// Seconds where there are only a few minutes; else minutes.
@@ -69,7 +89,7 @@ pub fn list(tickets: &[MaintenanceTicket], clock: &Clock, wide: bool, language: 
             cell(status.priority.map(|priority| format!("{priority:?}"))),
             Line::of(text::ticket_phase(status.phase.unwrap_or_default()).pick(language)),
             cell(status.assignee.as_ref()),
-            due(ticket, &clock, language).unwrap_or_else(page::dash),
+            due(ticket, &clock, language).or_else(|| starts(ticket, &clock, language).map(Line::of)).unwrap_or_else(page::dash),
             Line::of(ticket.spec.title.in_language(language.key())),
         ];
         if wide {
@@ -90,7 +110,8 @@ fn trouble(conditions: &[Condition]) -> Option<&Condition> {
 }
 
 /// The page of a ticket, with the steps that are agreed to.
-pub fn page(ticket: &MaintenanceTicket, shown: &Shown, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
+pub fn page(ticket: &MaintenanceTicket, shown: &Shown, reader: &TicketReader<'_>) -> Vec<Line> {
+    let TicketReader { clock, language, place, person } = *reader;
     let clock = clock.at(Timestamp::now());
     let status = ticket.status.clone().unwrap_or_default();
     let title = ticket.spec.title.in_language(language.key());
@@ -118,6 +139,7 @@ pub fn page(ticket: &MaintenanceTicket, shown: &Shown, clock: &Clock, language: 
         .maybe(text::F_TEMPLATE, template(change, &status).map(|said| said.pick(language).to_owned()))
         .maybe(text::F_RUNBOOK, ticket.spec.incident.as_ref().and_then(|incident| incident.runbook.as_deref()).map(runbook))
         .maybe(text::F_DUE, due(ticket, &clock, language).map(|line| line.to_string()))
+        .maybe(text::F_STARTS, starts(ticket, &clock, language))
         .maybe(text::F_PLAN_OF_CHANGE, plan_text(&ticket.spec, &status).map(|plan| plan.in_language(language.key()).to_owned()))
         .maybe(text::F_ROLLBACK, change.and_then(|change| change.rollback.plan.as_ref()).map(|plan| plan.in_language(language.key())))
         .maybe(text::F_DIGEST, status.plan_digest.as_ref().map(|digest| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>()));
@@ -145,6 +167,10 @@ pub fn page(ticket: &MaintenanceTicket, shown: &Shown, clock: &Clock, language: 
     }
     if let Some(truncated) = status.truncated_alerts {
         facts = facts.with(text::F_ALERT, format!("+{truncated}"));
+    }
+    if let Some(next) = next(ticket, person, &clock) {
+        let command = next.command.map(|command| format!(" · {}", typed(&command, place))).unwrap_or_default();
+        facts = facts.with(text::F_NEXT, format!("{}{command}", next.said.pick(language)));
     }
     facts = clocks(facts, &status, &clock, language);
     facts = told(facts, &status, &clock, language);

@@ -139,7 +139,7 @@ impl Pass<'_> {
             (_, false, None) => ConditionUpdate::bad(ConditionType::Approved, Reason::ApprovalsMissing, missing),
             (_, false, Some(refused)) => {
                 let counted = format!("{} of {required}, never by the one who asked for it", tally.given.len());
-                let message = format!("{}; it needs approvals as a Normal change does, {counted}: p861 ticket approve", refused.message());
+                let message = format!("{}; it needs approvals as a Normal change does, {counted}", refused.message());
                 ConditionUpdate::bad(ConditionType::Approved, refused.reason(), message)
             }
         }
