@@ -316,6 +316,20 @@ pub fn approval_counted(name: &str, rejected: bool, said: &str) -> Bilingual {
     }
 }
 
+/// A change that names neither an application nor a site.
+pub fn affects_nothing() -> Bilingual {
+    both("no application or site is named: none is backed up, silenced or checked", "未指明应用或站点：不备份、不静默告警、不检查")
+}
+
+/// A person whom no roster has.
+pub fn not_in_rosters(person: &str, known: &[String]) -> Bilingual {
+    let meant = super::perhaps(person, known.iter().map(String::as_str));
+    both(
+        format!("no duty roster of the district has {person}{}; nothing was requested; people: {}", meant.en, known.join(", ")),
+        format!("本区的值班表中没有 {person}{}；未提出任何请求；人员：{}", meant.zh, known.join("、")),
+    )
+}
+
 /// Who opens tickets by alerts.
 pub fn alertmanager_of(site: &str) -> Bilingual {
     both(format!("Alertmanager of {site}"), format!("{site} 的 Alertmanager"))

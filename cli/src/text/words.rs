@@ -116,6 +116,7 @@ words! {
     RESOLVED: "resolved", "已恢复";
     F_STATE: "state", "状态";
     F_ASSIGNEE: "assignee", "处理人";
+    F_RESOLUTION: "resolution", "处理结果";
     F_REQUESTED_BY: "opened by", "提出人";
     F_AFFECTS: "affects", "影响";
     F_FROM: "from", "来自";

@@ -111,3 +111,42 @@ async fn fault_h12_a_restore_that_makes_a_second_writer_says_so_before() {
         assert_eq!((said.code, said.err.contains(words)), (0, warned), "{typed:?}: {said:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_assigned_to_somebody_of_a_roster() {
+    let hub = Hub::of("assigned").await;
+    let spec = json!({"type": "Incident", "title": {"en": "t"}, "impact": "Low", "urgency": "Low", "incident": {}});
+    hub.put("MaintenanceTicket", "inc", spec, json!({"phase": "Open"})).await;
+    let anybody = hub.p861(&["ticket", "assign", "inc", "vendor", "--no-wait"]);
+    assert_eq!(anybody.code, 0, "without a roster nobody knows better: {anybody:?}");
+    let levels = json!([{"name": "duty", "rotations": [{"name": "always", "people": ["duty-engineer-a"]}]}]);
+    let people = json!([{"name": "duty-engineer-a"}, {"name": "shift-leader-a"}]);
+    hub.put("DutyRoster", "shifts", json!({"timeZone": "Asia/Shanghai", "people": people, "levels": levels}), json!({})).await;
+    let slip = hub.p861(&["ticket", "assign", "inc", "duty-enginer-a", "--no-wait"]);
+    assert_eq!(
+        (slip.code, slip.err.as_str()),
+        (
+            3,
+            "error: no duty roster of the district has duty-enginer-a, perhaps duty-engineer-a; nothing was requested; people: duty-engineer-a, shift-leader-a\n"
+        )
+    );
+    assert_eq!(hub.p861(&["ticket", "assign", "inc", "shift-leader-a", "--no-wait"]).code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tickets_page_says_what_it_affects_how_it_ended_and_when_each_alert_did() {
+    let hub = Hub::of("endings").await;
+    let spec = json!({"type": "Incident", "title": {"en": "t"}, "impact": "Low", "urgency": "Low", "incident": {}, "affects": {"applicationRefs": [{"name": "portal"}]}});
+    let alert = |name: &str, state: &str, end: Option<&str>| json!({"fingerprint": name, "alertName": name, "state": state, "startTime": "2026-11-24T00:00:00Z", "endTime": end});
+    let alerts = [alert("Over", "Resolved", Some("2026-11-24T00:40:00Z")), alert("Fires", "Firing", None)];
+    let status = json!({"phase": "Closed", "resolution": "Duplicate", "completionTime": "2026-11-24T01:00:00Z", "alerts": alerts});
+    hub.put("MaintenanceTicket", "inc", spec, status).await;
+    let page = hub.p861(&["ticket", "show", "inc"]);
+    for words in ["affects", "portal", "resolution", "Duplicate", "Over resolved · 2026-11-24 08:40", "Fires firing · 2026-11-24 08:00", "Closed · Duplicate"]
+    {
+        assert!(page.out.contains(words), "{words:?} is not on the page:\n{}", page.out);
+    }
+    let change = json!({"type": "Change", "title": {"en": "t"}, "impact": "Low", "urgency": "Low", "change": {"class": "Normal", "work": {"manual": {}}, "plan": {"en": "so"}}});
+    hub.put("MaintenanceTicket", "chg", change, json!({"phase": "Planned"})).await;
+    assert!(hub.p861(&["ticket", "show", "chg"]).out.contains("no application or site is named: none is backed up, silenced or checked"));
+}

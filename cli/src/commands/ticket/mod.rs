@@ -50,6 +50,7 @@ pub async fn perform(context: &Context<'_>, command: &TicketCommand) -> Result<E
         TicketCommand::Approve(what) => approve::approve(context, what).await,
         TicketCommand::Ack(what) => act::send(context, &what.name, with_reason(Acknowledge, &what.reason)).await,
         TicketCommand::Assign(what) => {
+            super::known::on_rosters(hub, &what.person).await?;
             act::send(context, &what.name, TicketAction { assignee: Some(what.person.clone()), ..with_reason(Assign, &what.reason) }).await
         }
         TicketCommand::Note(what) => {

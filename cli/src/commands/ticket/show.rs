@@ -109,6 +109,73 @@ fn trouble(conditions: &[Condition]) -> Option<&Condition> {
     others.filter(|condition| is_bad(condition)).chain(blocked).next()
 }
 
+/// What it affects. A change that names nothing protects nothing, which is said.
+fn affected(ticket: &MaintenanceTicket, language: Language) -> Option<String> {
+    let names = |references: &[p861_crds::ObjectReference]| page::listed(references.iter().map(|reference| &reference.name), language);
+    let affects = &ticket.spec.affects;
+    let named: Vec<String> = [names(&affects.application_refs), names(&affects.site_refs)].into_iter().filter(|names| !names.is_empty()).collect();
+    let is_change = ticket.spec.change.is_some();
+    match named.as_slice() {
+        [] => is_change.then(|| text::affects_nothing().pick(language).to_owned()),
+        named => Some(named.join(text::SEMICOLON.pick(language))),
+    }
+}
+
+/// What is asked for, by whom, and where it stands.
+fn described(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, clock: &Clock, language: Language) -> Facts {
+    let standing = format!(
+        "{} {} · {}",
+        text::ticket_type(ticket.spec.r#type).pick(language),
+        status.priority.map_or_else(String::new, |priority| format!("{priority:?}")),
+        text::ticket_phase(status.phase.unwrap_or_default()).pick(language)
+    );
+    let resolution = status.resolution.filter(|_| status.phase.is_some_and(TicketPhase::is_end));
+    let change = ticket.spec.change.as_ref();
+    let node = change.and_then(|change| change.work.drain_node.as_ref()).map(|drain| format!("{}/{}", drain.site_ref.name, drain.node_name));
+    Facts::new(language)
+        .with(text::F_STATE, standing)
+        .maybe(text::F_RESOLUTION, resolution.map(|resolution| text::value(resolution).pick(language).to_owned()))
+        .maybe(text::F_ASSIGNEE, status.assignee.as_ref())
+        .maybe(text::F_REQUESTED_BY, ticket.spec.requested_by.as_ref())
+        .maybe(text::F_AFFECTS, affected(ticket, language))
+        .maybe(text::F_FROM, ticket.spec.from.as_ref().map(|from| format!("{}/{}", from.kind, from.name)))
+        .maybe(text::F_CLASS, change.map(|change| class(change.class, status.change_class).pick(language).to_owned()))
+        .maybe(text::F_TEMPLATE, template(change, status).map(|said| said.pick(language).to_owned()))
+        .maybe(text::F_RUNBOOK, ticket.spec.incident.as_ref().and_then(|incident| incident.runbook.as_deref()).map(runbook))
+        .maybe(text::F_DUE, due(ticket, clock, language).map(|line| line.to_string()))
+        .maybe(text::F_STARTS, starts(ticket, clock, language))
+        .maybe(text::F_PLAN_OF_CHANGE, plan_text(&ticket.spec, status).map(|plan| plan.in_language(language.key()).to_owned()))
+        .maybe(text::F_ROLLBACK, change.and_then(|change| change.rollback.plan.as_ref()).map(|plan| plan.in_language(language.key())))
+        .maybe(text::F_DIGEST, status.plan_digest.as_ref().map(|digest| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>()))
+        .maybe(text::F_NODE, node)
+}
+
+/// How far the work is.
+fn work(facts: Facts, status: &MaintenanceTicketStatus, clock: &Clock, language: Language, place: &str) -> Facts {
+    let facts = facts.maybe(text::F_STEPS, status.steps.as_ref().map(|steps| format!("{}/{}", steps.done, steps.total)));
+    let facts = status.current_steps.iter().fold(facts, |facts, step| {
+        let said =
+            if step.phase == RunPhase::WaitingForPerson { question(step, language) } else { text::operator_says(&step.message).pick(language).to_owned() };
+        let remedy = step.remedy.as_ref().map(|remedy| format!(" · {}", typed(remedy, place))).unwrap_or_default();
+        facts.with(text::F_STEP, format!("{} · {said}{remedy}", step.id))
+    });
+    let facts = status.backups.iter().fold(facts, |facts, backup| facts.with(text::F_BACKUP_TAKEN, backup));
+    status.silences.iter().fold(facts, |facts, silence| facts.with(text::F_SILENCE, format!("{} · {}", silence.site, clock.minute(silence.end_time.0))))
+}
+
+/// Since when each alert fires, or when it ended.
+fn alerts(facts: Facts, status: &MaintenanceTicketStatus, clock: &Clock, language: Language) -> Facts {
+    let facts = status.alerts.iter().fold(facts, |facts, alert| {
+        let (state, time) = match alert.state {
+            AlertState::Firing => (text::FIRING, Some(&alert.start_time)),
+            AlertState::Resolved => (text::RESOLVED, alert.end_time.as_ref()),
+        };
+        let time = time.map(|time| format!(" · {}", clock.minute(time.0))).unwrap_or_default();
+        facts.with(text::F_ALERT, format!("{} {}{time}", alert.alert_name, state.pick(language)))
+    });
+    facts.maybe(text::F_ALERT, status.truncated_alerts.map(|truncated| format!("+{truncated}")))
+}
+
 /// The page of a ticket, with the steps that are agreed to.
 pub fn page(ticket: &MaintenanceTicket, shown: &Shown, reader: &TicketReader<'_>) -> Vec<Line> {
     let TicketReader { clock, language, place, person } = *reader;
@@ -116,58 +183,9 @@ pub fn page(ticket: &MaintenanceTicket, shown: &Shown, reader: &TicketReader<'_>
     let status = ticket.status.clone().unwrap_or_default();
     let title = ticket.spec.title.in_language(language.key());
     let mut lines = vec![Line::toned(Tone::Strong, format!("{} {}", text::noun("ticket").pick(language), ticket.name_any())).with(format!(" · {title}"))];
-    let names = |references: &[p861_crds::ObjectReference]| page::listed(references.iter().map(|reference| &reference.name), language);
-    let affected = [names(&ticket.spec.affects.application_refs), names(&ticket.spec.affects.site_refs)]
-        .into_iter()
-        .filter(|names| !names.is_empty())
-        .collect::<Vec<_>>()
-        .join(text::SEMICOLON.pick(language));
-    let standing = format!(
-        "{} {} · {}",
-        text::ticket_type(ticket.spec.r#type).pick(language),
-        status.priority.map_or_else(String::new, |priority| format!("{priority:?}")),
-        text::ticket_phase(status.phase.unwrap_or_default()).pick(language)
-    );
-    let change = ticket.spec.change.as_ref();
-    let mut facts = Facts::new(language)
-        .with(text::F_STATE, standing)
-        .maybe(text::F_ASSIGNEE, status.assignee.as_ref())
-        .maybe(text::F_REQUESTED_BY, ticket.spec.requested_by.as_ref())
-        .maybe(text::F_AFFECTS, Some(affected).filter(|affected| !affected.is_empty()))
-        .maybe(text::F_FROM, ticket.spec.from.as_ref().map(|from| format!("{}/{}", from.kind, from.name)))
-        .maybe(text::F_CLASS, change.map(|change| class(change.class, status.change_class).pick(language).to_owned()))
-        .maybe(text::F_TEMPLATE, template(change, &status).map(|said| said.pick(language).to_owned()))
-        .maybe(text::F_RUNBOOK, ticket.spec.incident.as_ref().and_then(|incident| incident.runbook.as_deref()).map(runbook))
-        .maybe(text::F_DUE, due(ticket, &clock, language).map(|line| line.to_string()))
-        .maybe(text::F_STARTS, starts(ticket, &clock, language))
-        .maybe(text::F_PLAN_OF_CHANGE, plan_text(&ticket.spec, &status).map(|plan| plan.in_language(language.key()).to_owned()))
-        .maybe(text::F_ROLLBACK, change.and_then(|change| change.rollback.plan.as_ref()).map(|plan| plan.in_language(language.key())))
-        .maybe(text::F_DIGEST, status.plan_digest.as_ref().map(|digest| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>()));
-    if let Some(drain) = change.and_then(|change| change.work.drain_node.as_ref()) {
-        facts = facts.with(text::F_NODE, format!("{}/{}", drain.site_ref.name, drain.node_name));
-    }
-    if let Some(steps) = &status.steps {
-        facts = facts.with(text::F_STEPS, format!("{}/{}", steps.done, steps.total));
-    }
-    for step in &status.current_steps {
-        let said =
-            if step.phase == RunPhase::WaitingForPerson { question(step, language) } else { text::operator_says(&step.message).pick(language).to_owned() };
-        let remedy = step.remedy.as_ref().map(|remedy| format!(" · {}", typed(remedy, place))).unwrap_or_default();
-        facts = facts.with(text::F_STEP, format!("{} · {said}{remedy}", step.id));
-    }
-    for backup in &status.backups {
-        facts = facts.with(text::F_BACKUP_TAKEN, backup);
-    }
-    for silence in &status.silences {
-        facts = facts.with(text::F_SILENCE, format!("{} · {}", silence.site, clock.minute(silence.end_time.0)));
-    }
-    for alert in &status.alerts {
-        let state = if alert.state == AlertState::Firing { text::FIRING } else { text::RESOLVED };
-        facts = facts.with(text::F_ALERT, format!("{} {} · {}", alert.alert_name, state.pick(language), clock.minute(alert.start_time.0)));
-    }
-    if let Some(truncated) = status.truncated_alerts {
-        facts = facts.with(text::F_ALERT, format!("+{truncated}"));
-    }
+    let mut facts = described(ticket, &status, &clock, language);
+    facts = work(facts, &status, &clock, language, place);
+    facts = alerts(facts, &status, &clock, language);
     if let Some(next) = next(ticket, person, &clock) {
         let command = next.command.map(|command| format!(" · {}", typed(&command, place))).unwrap_or_default();
         facts = facts.with(text::F_NEXT, format!("{}{command}", next.said.pick(language)));
