@@ -2,7 +2,7 @@
 
 use super::{Snapshot, is_hold, screen::Key};
 use crate::{
-    format::{Line, Tone},
+    format::{Line, Room, Tone, fitted, width},
     text::{self, Bilingual, Language},
 };
 use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
@@ -46,6 +46,8 @@ pub struct Console {
     pub message: Option<(Tone, Bilingual)>,
 }
 
+/// What stands between two keys.
+const BETWEEN_KEYS: &str = "  ";
 /// Longer reasons the API does not take.
 const LONGEST_REASON: usize = 1024;
 
@@ -169,8 +171,17 @@ impl Console {
         Intent::Nothing
     }
 
-    /// The lines at the foot of the view.
-    pub fn foot(&self, seen: &Snapshot, language: Language) -> Vec<Line> {
+    /// The lines at the foot of the view, none of them wider than so many columns: what a person is asked, and which keys there are, is never cut.
+    pub fn foot(&self, seen: &Snapshot, language: Language, columns: usize) -> Vec<Line> {
+        let mut lines = self.asked(seen, language);
+        if self.question.is_none() && !self.cleaning && !self.leaving {
+            lines.extend(self.keys(seen, language, columns));
+        }
+        fitted(&lines, Room { columns: Some(columns), every_column: false })
+    }
+
+    /// What was said, and what is asked.
+    fn asked(&self, seen: &Snapshot, language: Language) -> Vec<Line> {
         let mut lines = Vec::new();
         if let Some((tone, message)) = &self.message {
             lines.push(Line::toned(*tone, message.pick(language)));
@@ -178,19 +189,20 @@ impl Console {
         if seen.noun == "restore" && self.question.as_ref().is_some_and(|question| question.action == ActionKind::Abort) {
             lines.push(Line::toned(Tone::Warn, text::abort_leaves().pick(language)));
         }
-        lines.push(match &self.question {
-            None if self.cleaning => Line::toned(Tone::Warn, text::ask_clean_up().pick(language)),
-            None if self.leaving => Line::toned(Tone::Warn, text::ask_leaving(seen.noun).pick(language)),
+        match &self.question {
+            None if self.cleaning => lines.push(Line::toned(Tone::Warn, text::ask_clean_up().pick(language))),
+            None if self.leaving => lines.push(Line::toned(Tone::Warn, text::ask_leaving(seen.noun).pick(language))),
             Some(question) => {
                 let ask = text::ask_reason(question.action, question.step.as_deref(), question.answer, question.required);
-                Line::toned(Tone::Strong, ask.pick(language)).with(" ").with(&question.text).with("▏")
+                lines.push(Line::toned(Tone::Strong, ask.pick(language)).with(" ").with(&question.text).with("▏"));
             }
-            None => self.keys(seen, language),
-        });
+            None => {}
+        }
         lines
     }
 
-    fn keys(&self, seen: &Snapshot, language: Language) -> Line {
+    /// The keys, each with its meaning on one line.
+    fn keys(&self, seen: &Snapshot, language: Language, columns: usize) -> Vec<Line> {
         let mut keys = Vec::new();
         if !seen.phase.is_end() {
             keys.push(if seen.phase == RunPhase::Paused { text::KEY_RESUME } else { text::KEY_PAUSE });
@@ -205,8 +217,16 @@ impl Console {
             }
         }
         keys.push(if self.log { text::KEY_TREE } else { text::KEY_LOG });
-        let keys: Vec<&str> = keys.into_iter().map(|word| word.pick(language)).collect();
-        Line::toned(Tone::Dim, format!("{}  {}", keys.join("  "), text::key_quit(seen.noun).pick(language)))
+        let mut keys: Vec<String> = keys.into_iter().map(|word| word.pick(language).to_owned()).collect();
+        keys.push(text::key_quit(seen.noun).pick(language).to_owned());
+        let mut lines: Vec<String> = Vec::new();
+        for key in keys {
+            match lines.last_mut().filter(|line| width(line) + BETWEEN_KEYS.len() + width(&key) <= columns) {
+                Some(line) => line.extend([BETWEEN_KEYS, key.as_str()]),
+                None => lines.push(key),
+            }
+        }
+        lines.into_iter().map(|line| Line::toned(Tone::Dim, line)).collect()
     }
 }
 
@@ -280,7 +300,7 @@ mod tests {
         let seen = seen(vec![step("a", RunPhase::Running)]);
         let mut console = Console::default();
         assert_eq!(console.press(Key::Interrupt, &seen), Intent::Nothing);
-        assert!(console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("continues")), "it says what leaving means");
+        assert!(console.foot(&seen, Language::En, 120).iter().any(|line| line.to_string().contains("continues")), "it says what leaving means");
         assert_eq!(console.press(Key::Interrupt, &seen), Intent::Interrupt);
 
         let mut console = Console::default();
@@ -298,24 +318,41 @@ mod tests {
         for (key, asked) in [(Key::Char('y'), true), (Key::Char('n'), false), (Key::Enter, false), (Key::Escape, false), (Key::Char('c'), false)] {
             let mut console = Console::default();
             assert_eq!(console.press(Key::Char('c'), &seen), Intent::Nothing, "it only asks");
-            assert!(console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("Clean up now?")));
+            assert!(console.foot(&seen, Language::En, 120).iter().any(|line| line.to_string().contains("Clean up now?")));
             let intent = console.press(key, &seen);
             let expected = if asked { Intent::Act(action(ActionKind::CleanUp, None, None, None)) } else { Intent::Nothing };
             assert_eq!(intent, expected, "{key:?}");
             assert_eq!(console.message.is_some(), !asked, "that nothing was asked is said");
-            assert!(!console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("Clean up now?")), "it was answered");
+            assert!(!console.foot(&seen, Language::En, 120).iter().any(|line| line.to_string().contains("Clean up now?")), "it was answered");
         }
     }
 
     #[test]
     fn fault_h12_before_a_restore_is_aborted_it_is_said_what_stays() {
         let mut seen = seen(vec![step("restore/a/objects", RunPhase::Running)]);
-        let said = |console: &Console, seen: &Snapshot| console.foot(seen, Language::En).iter().any(|line| line.to_string().contains("stays"));
+        let said = |console: &Console, seen: &Snapshot| console.foot(seen, Language::En, 120).iter().any(|line| line.to_string().contains("stays"));
         let mut console = Console::default();
         console.press(Key::Char('a'), &seen);
         assert!(!said(&console, &seen), "of a drill nothing stays");
         seen.noun = "restore";
         assert!(said(&console, &seen));
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_every_key_is_there_and_whole() {
+        let hold = CurrentStep { prompt: Some(LocalizedText::written("Clean up now?")), ..step("hold", RunPhase::WaitingForPerson) };
+        let seen = seen(vec![hold]);
+        for (columns, language) in [(60, Language::En), (60, Language::Zh), (40, Language::En), (20, Language::Zh)] {
+            let lines: Vec<String> = Console::default().foot(&seen, language, columns).iter().map(ToString::to_string).collect();
+            for key in [text::KEY_PAUSE, text::KEY_ABORT, text::KEY_RETRY, text::KEY_SKIP, text::KEY_ANSWER, text::KEY_CLEAN_UP, text::KEY_LOG] {
+                assert!(lines.iter().any(|line| line.contains(key.pick(language))), "{columns}: {key:?} is not in {lines:#?}");
+            }
+            assert!(lines.iter().all(|line| width(line) <= columns && !line.ends_with('…')), "{columns}: {lines:#?}");
+        }
+        let mut console = Console::default();
+        console.press(Key::Char('c'), &seen);
+        let asked: Vec<String> = console.foot(&seen, Language::En, 40).iter().map(ToString::to_string).collect();
+        assert!(asked.len() > 1 && asked.iter().all(|line| width(line) <= 40), "a question is broken, and not cut: {asked:#?}");
     }
 
     #[test]

@@ -55,15 +55,14 @@ pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, name: &str, deadlin
     let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(trouble)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
-    loop {
+    let outcome = loop {
         tokio::select! {
             update = updates.recv() => match update {
                 Some(Update::Steps(steps)) => view.story.learn(steps),
                 Some(Update::Seen(Seen::Object(object, _))) => {
                     view.take(object);
-                    if view.now.as_ref().is_some_and(|run| run.phase().is_end()) {
-                        screen.draw(&view.lines(&screen))?;
-                        return Ok(match view.now { Some(run) => Outcome::Ended(run), None => Outcome::Left });
+                    if let Some(run) = view.now.as_ref().filter(|run| run.phase().is_end()) {
+                        break Outcome::Ended(run.clone());
                     }
                 }
                 Some(Update::Seen(Seen::Unreachable(failure))) => {
@@ -72,29 +71,32 @@ pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, name: &str, deadlin
                     view.silence = Some((since, why));
                 }
                 Some(Update::Seen(Seen::Refused(failure))) => return Err(failure),
-                Some(Update::Seen(Seen::Gone)) | None => return Ok(Outcome::Gone),
+                Some(Update::Seen(Seen::Gone)) | None => break Outcome::Gone,
             },
             key = keys.recv() => match key {
                 Some(key) => match view.press(key) {
                     Intent::Nothing => {}
-                    Intent::Leave => return Ok(Outcome::Left),
-                    Intent::Interrupt => return Ok(Outcome::Interrupted),
+                    Intent::Leave => break Outcome::Left,
+                    Intent::Interrupt => break Outcome::Interrupted,
                     Intent::Act(action) => {
                         let said = view.acknowledgement(&action);
                         act::<K>(hub, name, action, said, sender.clone());
                     }
                 },
-                None => return Ok(Outcome::Left),
+                None => break Outcome::Left,
             },
             Some(answer) = answers.recv() => view.console.message = Some(answer),
             _ = tick.tick() => {}
-            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return Ok(Outcome::TimedOut),
-            _ = terminate.recv() => return Ok(Outcome::Interrupted),
-            _ = hang_up.recv() => return Ok(Outcome::Interrupted),
-            _ = interrupt.recv() => return Ok(Outcome::Interrupted),
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break Outcome::TimedOut,
+            _ = terminate.recv() => break Outcome::Interrupted,
+            _ = hang_up.recv() => break Outcome::Interrupted,
+            _ = interrupt.recv() => break Outcome::Interrupted,
         }
-        screen.draw(&view.lines(&screen))?;
-    }
+        screen.draw(&view.lines(&screen, true))?;
+    };
+    // What stays on the terminal has no keys: nobody listens to them any more. A terminal that went away shows nothing.
+    let _ = screen.draw(&view.lines(&screen, false));
+    Ok(outcome)
 }
 
 /// Asks something of the run, without holding the view up.
@@ -140,7 +142,8 @@ impl<K: Watched> View<'_, K> {
         self.console.press(key, &seen)
     }
 
-    fn lines(&self, screen: &Screen) -> Vec<Line> {
+    /// The lines, with the keys as long as somebody listens to them.
+    fn lines(&self, screen: &Screen, keys: bool) -> Vec<Line> {
         let (rows, columns) = screen.size();
         let language = self.printer.language;
         let clock = self.hub.clock.at(Timestamp::now());
@@ -158,7 +161,9 @@ impl<K: Watched> View<'_, K> {
         } else if let Some(leaderless) = (*self.lead.borrow()).filter(|_| !seen.phase.is_end()) {
             foot.push(Line::toned(Tone::Warn, text::run_stands_still(&leaderless.said(&clock)).pick(language)));
         }
-        foot.extend(self.console.foot(&seen, language));
+        if keys {
+            foot.extend(self.console.foot(&seen, language, columns));
+        }
         let room = rows.saturating_sub(foot.len() + 1);
         let selected = self
             .console
@@ -174,7 +179,9 @@ impl<K: Watched> View<'_, K> {
         } else {
             tree.lines(room)
         };
-        lines.push(Line::new());
+        if !foot.is_empty() {
+            lines.push(Line::new());
+        }
         lines.extend(foot);
         let skip = lines.len().saturating_sub(rows);
         lines.into_iter().skip(skip).map(|line| line.fit(columns)).collect()

@@ -20,6 +20,9 @@ const WIDEST: usize = 120;
 /// Narrower than this, bars are half as long.
 const NARROW: usize = 100;
 
+/// Columns of a page that is printed once: its lines may have any length.
+pub const PAGE: usize = usize::MAX;
+
 /// What the view shows.
 pub struct Tree<'a> {
     /// The run as it is now.
@@ -121,7 +124,8 @@ impl Tree<'_> {
         let mut lines = vec![self.head(columns), self.counts()];
         lines.extend(give_way(self.body(), rows.saturating_sub(lines.len()), self.language));
         lines.truncate(rows);
-        lines.into_iter().map(|line| line.fit(columns)).collect()
+        // What stays on a page is broken by the printer, and not cut.
+        if self.columns == PAGE { lines } else { lines.into_iter().map(|line| line.fit(columns)).collect() }
     }
 
     fn width(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use super::{
     Snapshot, Story, Tree, asked, live, plain, screen,
+    tree::PAGE,
     updates::{Update, outline, updates},
 };
 use crate::{
@@ -60,7 +61,7 @@ pub async fn standing<K: Watched>(hub: &Hub, run: &K, language: Language) -> Vec
     // Without its steps it is shown by those under way, which stand in its status.
     story.learn(outline(hub, run).await.unwrap_or_default());
     story.update(clock.now, &seen);
-    Tree { seen: &seen, story: &story, clock: &clock, language, selected: None, columns: usize::MAX }.lines(usize::MAX)
+    Tree { seen: &seen, story: &story, clock: &clock, language, selected: None, columns: PAGE }.lines(usize::MAX)
 }
 
 /// How watching ended.

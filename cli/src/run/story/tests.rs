@@ -225,6 +225,21 @@ fn shown(outline: &str, seen: &Snapshot, language: Language) -> Vec<String> {
     tree.lines(usize::MAX).iter().skip(1).map(|line| line.to_string().trim_end().to_owned()).collect()
 }
 
+#[test]
+fn a_page_cuts_no_message_and_a_view_fits_its_terminal() {
+    let long = "no node takes its mover: ".to_owned() + &"0/12 nodes are available, ".repeat(12);
+    let seen = seen("rwww", vec![CurrentStep { message: long.trim_end().into(), ..step("a", 1, 50) }]);
+    let mut story = story(FOUR);
+    story.update(at(60), &seen);
+    let clock = Clock { now: at(60), zone: jiff::tz::TimeZone::UTC };
+    let lines = |columns: usize| {
+        let tree = Tree { seen: &seen, story: &story, clock: &clock, language: Language::En, selected: None, columns };
+        tree.lines(usize::MAX).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(lines(super::super::tree::PAGE).iter().any(|line| line.contains(long.trim_end())), "a page says all of it");
+    assert!(lines(80).iter().all(|line| crate::format::width(line) <= 80));
+}
+
 /// A drill in small, with its question and its clean-up.
 const DRILL: &str = r#"[{"id":"preflight"},{"id":"restore/portal/objects","after":["preflight"]},{"id":"check/portal/home","after":["restore/portal/objects"]},
     {"id":"hold","after":["check/portal/home"]},{"id":"clean-up","finally":true}]"#;
