@@ -49,8 +49,8 @@ pub trait RunStatus: Clone + Default + PartialEq + Debug + Serialize + Send + Sy
     fn set_observed_generation(&mut self, generation: Option<i64>);
     /// Sets the fields that follow from the journal.
     fn set_view(&mut self, view: &RunView);
-    /// Sets it to refused: started and ended at `time` without a step.
-    fn set_refused(&mut self, time: Time);
+    /// Sets it to ended at `time` without a step: refused, or aborted by a person before it began. So many of its actions were read.
+    fn set_not_begun(&mut self, phase: RunPhase, time: Time, observed_actions: usize);
     /// Sets it to failed at `time`, with what is known of its steps: nothing follows from its journal any more.
     fn set_failed(&mut self, time: Time);
 }
@@ -110,8 +110,9 @@ macro_rules! run {
                 self.journal = Some(view.journal.clone());
             }
 
-            fn set_refused(&mut self, time: Time) {
-                self.phase = Some(RunPhase::Refused);
+            fn set_not_begun(&mut self, phase: RunPhase, time: Time, observed_actions: usize) {
+                self.phase = Some(phase);
+                self.observed_actions = i32::try_from(observed_actions).ok();
                 self.start_time = Some(time.clone());
                 self.completion_time = Some(time);
             }
@@ -179,8 +180,8 @@ impl RunStatus for MaintenanceTicketStatus {
         self.journal = Some(view.journal.clone());
     }
 
-    fn set_refused(&mut self, _: Time) {
-        self.work_phase = Some(RunPhase::Refused);
+    fn set_not_begun(&mut self, phase: RunPhase, _: Time, _: usize) {
+        self.work_phase = Some(phase);
         self.current_steps = Vec::new();
     }
 

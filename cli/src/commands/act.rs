@@ -197,6 +197,11 @@ pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunActi
                     }
                     return Ok(ExitStatus::Good);
                 }
+                // It was ended while it waited, by an operator that didn't count what it had read.
+                Some(Seen::Object(run, _)) if run.phase() == RunPhase::Aborted && kind == ActionKind::Abort => {
+                    context.printer.remark(&text::action_read(K::NOUN, name, run.phase(), &back));
+                    return Ok(ExitStatus::Good);
+                }
                 Some(Seen::Object(run, _)) if run.phase().is_end() => {
                     return Err(Failure::refused(text::run_has_ended(K::NOUN, name, run.phase(), context.hub.place())));
                 }

@@ -112,7 +112,7 @@ pub struct Reader<'a> {
 
 /// Text of a condition, and the command that fixes it if its message ends with one.
 ///
-/// In Chinese, the reason's text comes first, followed by the message.
+/// In Chinese, the reason's text comes first, followed by the message; in English only where the message is a single word, such as a name, which says nothing of what is wrong.
 pub fn says(condition: &Condition, reader: &Reader<'_>) -> (String, Option<String>) {
     let language = reader.language;
     let (message, command) = split_command(&condition.message, reader.name);
@@ -123,6 +123,7 @@ pub fn says(condition: &Condition, reader: &Reader<'_>) -> (String, Option<Strin
         (Language::Zh, Some(word)) if message.is_empty() => word.pick(language).to_owned(),
         (Language::Zh, Some(word)) => format!("{}（{message}）", word.pick(language)),
         (Language::En, Some(word)) if message.is_empty() => word.pick(language).to_owned(),
+        (Language::En, Some(word)) if is_bad(condition) && !message.contains(' ') => format!("{}: {message}", word.pick(language)),
         (_, None) if message.is_empty() => condition.reason.clone(),
         (Language::En, _) | (Language::Zh, None) => message.to_owned(),
     };
@@ -203,7 +204,8 @@ mod tests {
             conditions(&[condition], &Reader { language: Language::En, place: " -d shinan", name: "main" })[0].to_string()
         };
         assert_eq!(shown("False", "KeyWrong", "wrong password"), "✗ Ready  wrong password  p861 explain KeyWrong");
-        assert_eq!(shown("False", "KeyWrong", "no: p861 repository list"), "✗ Ready  no  p861 repository list -d shinan");
+        assert_eq!(shown("False", "KeyWrong", "it is another: p861 repository list"), "✗ Ready  it is another  p861 repository list -d shinan");
+        assert_eq!(shown("False", "KeyWrong", "minio-1"), "✗ Ready  wrong password: minio-1  p861 explain KeyWrong", "a name says nothing of what is wrong");
         assert_eq!(shown("False", "BetweenOccurrences", "opens at night"), "✗ Ready  opens at night", "nothing is to be done");
         assert_eq!(shown("Unknown", "NotYet", ""), "· Ready  not yet");
         assert_eq!(shown("False", "FromTheFuture", "who knows"), "✗ Ready  who knows");

@@ -245,7 +245,7 @@ impl Tree<'_> {
                 let (about, word) = match how {
                     Ending::Done => (About::Done, None),
                     Ending::Failed => (About::Now, Some(text::VERB_FAILED)),
-                    Ending::Skipped => (About::Now, Some(text::VERB_SKIPPED)),
+                    Ending::Skipped => (About::Now, Some(text::SKIPPED_BY_PERSON)),
                     Ending::Stopped => (About::Now, Some(text::VERB_STOPPED)),
                     Ending::Undone => (About::Now, Some(text::VERB_UNDONE)),
                     Ending::NotRun => (About::NotRun, Some(text::VERB_NOT_RUN)),

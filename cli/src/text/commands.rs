@@ -118,13 +118,14 @@ pub fn predicted_rto(rto: &str, target: Option<&str>) -> Bilingual {
 }
 
 /// The line under a drill's table.
-pub fn longest_retried_skipped(longest: &[String], retried: i32, skipped: i32) -> Bilingual {
+pub fn longest_retried_skipped(longest: &[String], retried: i32, (skipped, not_run): (i32, i32)) -> Bilingual {
     let (en, zh) = if longest.is_empty() {
         (String::new(), String::new())
     } else {
         (format!("Longest: {}. ", longest.join(", ")), format!("最长：{}。", longest.join("、")))
     };
-    both(format!("{en}Retried: {retried}. Skipped: {skipped}."), format!("{zh}重试：{retried}。跳过：{skipped}。"))
+    let (never, never_zh) = if not_run > 0 { (format!(" Not run: {not_run}."), format!("未执行：{not_run}。")) } else { (String::new(), String::new()) };
+    both(format!("{en}Retried: {retried}. Skipped by a person: {skipped}.{never}"), format!("{zh}重试：{retried}。人工跳过：{skipped}。{never_zh}"))
 }
 
 /// What was removed.

@@ -39,7 +39,7 @@ pub fn outcome(outcome: Outcome) -> Option<Word> {
         Outcome::Done => Word { en: "done", zh: "完成" },
         Outcome::Failed => Word { en: "failed", zh: "失败" },
         Outcome::Cancelled => Word { en: "stopped", zh: "已停止" },
-        Outcome::Skipped => Word { en: "skipped", zh: "跳过" },
+        Outcome::Skipped => Word { en: "skipped by a person", zh: "人工跳过" },
         Outcome::NotReached | Outcome::NotRun => Word { en: "not run", zh: "未执行" },
         Outcome::Undone => Word { en: "rolled back", zh: "已回退" },
     })

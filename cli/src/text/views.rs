@@ -5,10 +5,19 @@ use p861_core::told::in_chinese;
 use p861_crds::common::{ActionKind, RunPhase, StepCounts};
 use std::fmt::Write as _;
 
+/// How many steps a person has skipped, and how many never ran or were stopped, which is another matter.
+pub fn skipped_and_not_run(steps: &StepCounts) -> (i32, i32) {
+    let letters = |wanted: &[char]| i32::try_from(steps.states.chars().filter(|state| wanted.contains(state)).count()).unwrap_or(i32::MAX);
+    // An operator of an earlier release tells only both together, mostly of steps that never ran.
+    if steps.states.is_empty() { (0, steps.skipped) } else { (letters(&['s']), letters(&['n', 'c'])) }
+}
+
 /// `12 of 24 steps, 1 failed`.
 pub fn step_counts(steps: &StepCounts) -> Bilingual {
     let (mut en, mut zh) = (format!("{} of {} steps", steps.done, steps.total), format!("{}/{} 步", steps.done, steps.total));
-    for (number, word_en, word_zh) in [(steps.failed, "failed", "失败"), (steps.skipped, "skipped", "跳过")] {
+    let (skipped, not_run) = skipped_and_not_run(steps);
+    for (number, word_en, word_zh) in [(steps.failed, "failed", "失败"), (skipped, "skipped by a person", "人工跳过"), (not_run, "not run", "未执行")]
+    {
         if number > 0 {
             let _ = write!(en, ", {number} {word_en}");
             let _ = write!(zh, "，{number} {word_zh}");

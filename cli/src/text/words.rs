@@ -215,6 +215,7 @@ words! {
     VERB_NOT_RUN: "not run", "未执行";
     VERB_PHASE: "phase", "阶段";
     VERB_REFUSED: "refused", "拒绝";
+    SKIPPED_BY_PERSON: "skipped by a person", "人工跳过";
     VERB_SKIPPED: "skipped", "跳过";
     VERB_STARTED: "started", "开始";
     VERB_STOPPED: "stopped", "停止";

@@ -94,7 +94,8 @@ impl Hub {
         } else {
             condition("ReadyToFailover", "False", "PreflightFailed", "1 of 4 checks fail (RecoverableData): p861 plan check core")
         };
-        let conditions = [condition("Ready", "True", "Compiled", "41 steps"), failover, condition("Drilled", "True", "DrillPassed", "core-20261115-0900")];
+        let conditions =
+            [condition("Ready", "True", "Compiled", "41 steps"), failover, condition("Drilled", "True", "DrillPassed", "drill core-20261115-0900 passed")];
         let member = |application: &str| json!([{"applicationRef": {"name": application}}]);
         let spec = json!({"repositoryRef": {"name": "main"}, "objectives": {"rto": "30m"}, "groups": [{"name": "services", "members": member("approval")}, {"name": "public", "members": member("portal")}]});
         let status = json!({

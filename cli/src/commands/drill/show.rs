@@ -151,7 +151,7 @@ pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Lang
     }
     let steps = status.steps.clone().unwrap_or_default();
     let longest = told.map(|told| longest(told, language)).unwrap_or_default();
-    lines.push(Line::of(text::longest_retried_skipped(&longest, steps.retried, steps.skipped).pick(language)));
+    lines.push(Line::of(text::longest_retried_skipped(&longest, steps.retried, text::skipped_and_not_run(&steps)).pick(language)));
     let cleaned = match told {
         Some(told) if !told.clean_up.removed.is_empty() || !told.clean_up.left.is_empty() => {
             Some(text::cleaned_up(told.clean_up.removed.len(), &told.clean_up.left).pick(language).to_owned())

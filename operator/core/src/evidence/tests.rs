@@ -4,10 +4,11 @@ mod english;
 use self::english::{english_words, has_english_stops};
 use super::{
     Language, critical_path, deviations, publish, render_html,
-    report::{DrillReport, Objective},
-    samples::{aborted, failed, passed},
+    report::{ActionReport, DrillReport, Objective},
+    samples::{aborted, failed, passed, start},
 };
 use jiff::SignedDuration;
+use p861_crds::common::ActionKind;
 use regex::Regex;
 use serde_json::Value;
 
@@ -151,6 +152,45 @@ fn a_report_of_nothing_is_still_a_page() {
     report.rto = Objective::default();
     let html = render_html(&report);
     assert!(html.contains("No application states a check") && !html.contains("NaN"), "{html}");
+}
+
+#[test]
+fn a_table_of_the_page_has_no_column_without_a_value() {
+    let heads = ["Planned", "Newest marker in the data", "Size", "Proof of RPO", "<span lang=\"en\">Step</span></th><th><span lang=\"zh\">理由"];
+    let mut bare = aborted();
+    bare.actions.retain(|action| action.step.is_none());
+    for application in &mut bare.applications {
+        application.backup.as_mut().expect("a backup").size = None;
+    }
+    let (full, bare) = (render_html(&passed()), render_html(&bare));
+    for head in heads {
+        assert!(full.contains(head), "{head}");
+        assert!(!bare.contains(head), "{head}");
+    }
+}
+
+#[test]
+fn a_pause_that_the_rto_includes_is_said_beside_it() {
+    let mut report = passed();
+    let action = |action, seconds, refused: Option<&str>| ActionReport {
+        action,
+        step: None,
+        reason: None,
+        answer: None,
+        by: "drill-leader".into(),
+        time: start() + SignedDuration::from_secs(seconds),
+        refused: refused.map(Into::into),
+    };
+    let said = "People had the drill paused, and the RTO includes that time: ";
+    assert!(!render_html(&report).contains(said));
+    report.actions =
+        vec![action(ActionKind::Pause, 60, None), action(ActionKind::Pause, 90, Some("the run is paused already")), action(ActionKind::Resume, 180, None)];
+    let html = render_html(&report);
+    let after = html.split_once(said).expect("it is said").1;
+    assert!(after.starts_with("</span><span lang=\"zh\">2分钟</span><span lang=\"en\">2m</span>"), "{}", &after[..80]);
+    report.actions.truncate(1);
+    report.actions[0].time = report.start_time + SignedDuration::from_secs(600);
+    assert!(!render_html(&report).contains(said), "paused after the last check");
 }
 
 /// What a reader of Chinese sees: the texts of the page without those in English, and without names, which stand in `code`.

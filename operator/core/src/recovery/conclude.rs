@@ -12,7 +12,7 @@ use crate::{
         conclude::{adjusted, partially_restored},
     },
     runs::{Action, BackupFinding, Conclusion, RunOutcome, StepKey},
-    time::{human_duration, print_duration, whole_seconds},
+    time::{after, human_duration, print_duration, whole_seconds},
     told::Noun,
 };
 use jiff::SignedDuration;
@@ -207,7 +207,7 @@ impl<'a> Objectives<'a> {
 }
 
 fn measured_text(duration: Option<SignedDuration>) -> String {
-    duration.map_or_else(|| "unknown".to_owned(), human_duration)
+    duration.map_or_else(|| "unknown".to_owned(), |duration| human_duration(whole_seconds(duration)))
 }
 
 /// The objectives that an application missed; none if it met both.
@@ -240,17 +240,24 @@ fn succeeded(status: &DrillStatus, isolated: bool, objectives: &Objectives<'_>, 
         }
         Some((RunResult::Succeeded, ..)) => {
             let sum = |count: fn(&Measurement) -> i32| objectives.subjects.iter().map(|subject| count(&subject.measured)).sum::<i32>();
-            let rto = objectives.rto.map_or_else(String::new, |rto| format!(", RTO {}", human_duration(rto)));
+            let rto = objectives.rto.map_or_else(String::new, |rto| format!(", RTO {}", human_duration(whole_seconds(rto))));
+            let paused = objectives.rto.map_or_else(String::new, |rto| paused_text(run, rto));
             let patches = unmatched_patches(run).map_or_else(String::new, |patches| format!("; no object matches {patches}"));
             let (applications, passed, total) = (objectives.subjects.len(), sum(|m| m.passed), sum(|m| m.total));
             let beside = if is_on_standby(status) { "" } else { "; on the site where the applications run, so it proves nothing of the plan" };
-            let text = format!("{}, {passed} of {total} checks{rto}{patches}{}{beside}", Noun::Application.count(applications), adjusted(run));
+            let text = format!("{}, {passed} of {total} checks{rto}{paused}{patches}{}{beside}", Noun::Application.count(applications), adjusted(run));
             ConditionUpdate::good(ConditionType::Succeeded, if objectives.met() { Reason::Passed } else { Reason::Complete }, text)
         }
         Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {
             ConditionUpdate::bad(ConditionType::Succeeded, reason.clone(), message.clone())
         }
     }
+}
+
+/// What of the measured time the run was paused by people; nothing if it was not.
+fn paused_text(run: &RunOutcome<'_>, rto: SignedDuration) -> String {
+    let paused = whole_seconds(measure::paused_in(run, after(run.summary.start.unwrap_or_default(), rto)));
+    if paused.is_zero() { String::new() } else { format!("; paused for {}, which the RTO includes", human_duration(paused)) }
 }
 
 /// The patches of the copy that matched no object, each with its application; none if all did.

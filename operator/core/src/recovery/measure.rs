@@ -3,10 +3,10 @@
 use crate::{
     engine::{Event, Evidence, Journal},
     recovery::objectives,
-    runs::StepKey,
+    runs::{RunOutcome, StepKey},
 };
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::{ApplicationSpec, recovery::drill::RpoProof};
+use p861_crds::{ApplicationSpec, common::ActionKind, recovery::drill::RpoProof};
 
 /// What was measured of one application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,5 +67,56 @@ pub fn measure(name: &str, spec: &ApplicationSpec, journal: &Journal, start: Tim
         total: i32::try_from(spec.checks.len()).unwrap_or(i32::MAX),
         rto_met: within(rto, stated.rto.as_ref()),
         rpo_met: within(Some(rpo), stated.rpo.as_ref()),
+    }
+}
+
+/// How long people had a run paused before `until`. An RTO includes that time: whoever reads the one must be told the other.
+///
+/// `actions` are those that had an effect, in order.
+pub fn paused(actions: impl IntoIterator<Item = (ActionKind, Timestamp)>, until: Timestamp) -> SignedDuration {
+    let (mut total, mut since) = (SignedDuration::ZERO, None);
+    for (action, at) in actions {
+        match action {
+            ActionKind::Pause => since = Some(at),
+            ActionKind::Resume => total += since.take().map_or(SignedDuration::ZERO, |since| stretch(since, at.min(until))),
+            _ => {}
+        }
+    }
+    total + since.map_or(SignedDuration::ZERO, |since| stretch(since, until))
+}
+
+fn stretch(from: Timestamp, to: Timestamp) -> SignedDuration {
+    to.duration_since(from).max(SignedDuration::ZERO)
+}
+
+/// [`paused`], as the journal of a run has it.
+pub fn paused_in(run: &RunOutcome<'_>, until: Timestamp) -> SignedDuration {
+    let is_refused = |index: u32| run.summary.refused_actions.iter().any(|(refused, _)| *refused == index);
+    let effective = run.journal.records().iter().filter_map(|record| match &record.event {
+        Event::Action { index, action } if !is_refused(*index) => Some((action.action, record.at)),
+        _ => None,
+    });
+    paused(effective, until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_counts_from_its_action_until_the_run_goes_on_or_what_is_measured_ends() {
+        let at = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        for (case, actions, seconds) in [
+            ("none", vec![], 0),
+            ("one", vec![(ActionKind::Pause, 10), (ActionKind::Resume, 70)], 60),
+            ("two", vec![(ActionKind::Pause, 10), (ActionKind::Resume, 20), (ActionKind::Retry, 25), (ActionKind::Pause, 30), (ActionKind::Resume, 35)], 15),
+            ("still paused at the end", vec![(ActionKind::Pause, 90)], 10),
+            ("resumed after the end", vec![(ActionKind::Pause, 90), (ActionKind::Resume, 200)], 10),
+            ("after the end", vec![(ActionKind::Pause, 150), (ActionKind::Resume, 200)], 0),
+            ("not paused", vec![(ActionKind::Resume, 50)], 0),
+        ] {
+            let actions = actions.into_iter().map(|(action, seconds)| (action, at(seconds)));
+            assert_eq!(paused(actions, at(100)), SignedDuration::from_secs(seconds), "{case}");
+        }
     }
 }

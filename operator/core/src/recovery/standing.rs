@@ -46,11 +46,15 @@ pub fn drilled(last: Option<&LastDrill>, now: Timestamp) -> ConditionUpdate {
     };
     match result {
         DrillResult::Passed if now.duration_since(completion_time.0) > DRILL_MAX_AGE => {
-            ConditionUpdate::bad(ConditionType::Drilled, Reason::DrillOverdue, format!("{name} is older than {}", human_duration(DRILL_MAX_AGE)))
+            let message = format!("the newest drill, {name}, is older than {}: p861 drill run", human_duration(DRILL_MAX_AGE));
+            ConditionUpdate::bad(ConditionType::Drilled, Reason::DrillOverdue, message)
         }
-        DrillResult::Passed => ConditionUpdate::good(ConditionType::Drilled, Reason::DrillPassed, name.clone()),
-        DrillResult::Failed | DrillResult::Incomplete => {
-            ConditionUpdate::bad(ConditionType::Drilled, Reason::DrillFailed, format!("{name}: p861 drill report {name}"))
+        DrillResult::Passed => ConditionUpdate::good(ConditionType::Drilled, Reason::DrillPassed, format!("drill {name} passed")),
+        DrillResult::Failed => {
+            ConditionUpdate::bad(ConditionType::Drilled, Reason::DrillFailed, format!("the newest drill, {name}, did not pass: p861 drill report {name}"))
+        }
+        DrillResult::Incomplete => {
+            ConditionUpdate::bad(ConditionType::Drilled, Reason::DrillFailed, format!("the newest drill, {name}, was not completed: p861 drill report {name}"))
         }
     }
 }
@@ -115,6 +119,18 @@ mod tests {
             let drills: Vec<&Drill> = drills.iter().collect();
             let update = drilled(last_drill(&drills).as_ref(), now());
             assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_the_newest_drill_is_a_sentence_and_not_its_name() {
+        for (drill, says) in [
+            (drill("d1", "Isolated", 1, Some("Passed"), None), "drill d1 passed"),
+            (drill("d1", "Isolated", 32, Some("Passed"), None), "the newest drill, d1, is older than 744h: p861 drill run"),
+            (drill("d1", "Isolated", 1, Some("Failed"), None), "the newest drill, d1, did not pass: p861 drill report d1"),
+            (drill("d1", "Isolated", 1, Some("Incomplete"), None), "the newest drill, d1, was not completed: p861 drill report d1"),
+        ] {
+            assert_eq!(drilled(last_drill(&[&drill]).as_ref(), now()).message, says);
         }
     }
 

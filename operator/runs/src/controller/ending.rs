@@ -12,15 +12,20 @@ use crate::{
 use jiff::Timestamp;
 use kube::{Resource as _, ResourceExt as _, runtime::events::EventType};
 use p861_core::conditions::{self, ConditionUpdate};
-use p861_crds::{ConditionType, Reason, RunObject as _, RunStatus as _, Time};
+use p861_crds::{ConditionType, Reason, RunObject as _, RunStatus as _, Time, common::RunPhase};
 use std::time::Duration;
 
-/// Refuses a run that has not begun, with the reason in its status. No effect was performed.
+/// How a run ends that has not begun: aborted, if a person has ended it while it waited.
+fn phase_of(reason: &Reason) -> RunPhase {
+    if *reason == Reason::Aborted { RunPhase::Aborted } else { RunPhase::Refused }
+}
+
+/// Ends a run that has not begun, with the reason in its status. No effect was performed.
 pub(super) async fn refuse<K: RunKind>(context: &RunContext, object: &K::Object, error: &Error, now: Timestamp) -> Result<Duration> {
     let generation = object.meta().generation;
     let mut status = object.run_status().cloned().unwrap_or_default();
     status.set_observed_generation(generation);
-    status.set_refused(Time(now));
+    status.set_not_begun(phase_of(&error.reason()), Time(now), object.actions().len());
     let mut updates = vec![ConditionUpdate::bad(ConditionType::Succeeded, error.reason(), error.to_string())];
     updates.extend(K::refuse(&mut status));
     status.set_conditions(conditions::apply(status.conditions(), &updates, generation, now));
@@ -61,4 +66,20 @@ pub(super) async fn stop<K: RunKind>(context: &RunContext, object: &K::Object, r
     tracing::error!(kind = run.kind, namespace = run.namespace, name = run.name, reason = Reason::JournalTampered.as_str(), "{message}");
     let_go::<K>(&context.hub, object).await?;
     Ok(ENDED_INTERVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p861_crds::BackupStatus;
+
+    #[test]
+    fn a_run_that_a_person_ended_while_it_waited_is_aborted_and_any_other_refused() {
+        for (reason, phase) in [(Reason::Aborted, RunPhase::Aborted), (Reason::Invalid, RunPhase::Refused), (Reason::PlanBusy, RunPhase::Refused)] {
+            let mut status = BackupStatus::default();
+            status.set_not_begun(phase_of(&reason), Time(Timestamp::UNIX_EPOCH), 2);
+            assert_eq!((status.phase, status.observed_actions), (Some(phase), Some(2)), "{reason}");
+            assert!(status.start_time.is_some() && status.start_time == status.completion_time);
+        }
+    }
 }

@@ -12,8 +12,11 @@ use crate::{
         path,
         report::{ApplicationReport, CheckOutcome, DrillReport, StepOutcome},
     },
+    recovery::measure,
     runs::StepKey,
+    time::{after, whole_seconds},
 };
+use jiff::SignedDuration;
 use p861_crds::recovery::drill::{DrillResult, DrillType};
 
 fn section(heading: &Words, body: Markup) -> Markup {
@@ -123,25 +126,36 @@ pub(super) fn particulars(report: &DrillReport, clock: Clock) -> Markup {
 
 /// Target against measured.
 pub(super) fn objectives(report: &DrillReport) -> Markup {
+    let proven = report.applications.iter().any(|application| application.rpo_proof.is_some());
+    let paused = report.rto.measured.map(|rto| paused_of(report, rto)).filter(|paused| !paused.is_zero());
     section(
         &t("三、目标与实测", "3. Objectives and what was measured"),
         html! {
             table.objectives {
-                thead { tr { th { (t("应用", "Application")) } th { (t("恢复用时 RTO", "RTO")) } th { (t("数据损失 RPO", "RPO")) } th { (t("RPO 依据", "Proof of RPO")) } } }
+                thead { tr { th { (t("应用", "Application")) } th { (t("恢复用时 RTO", "RTO")) } th { (t("数据损失 RPO", "RPO")) } @if proven { th { (t("RPO 依据", "Proof of RPO")) } } } }
                 tbody {
                     @for application in &report.applications {
                         tr {
                             td { strong { (words::name(&application.application)) } br; code { (shown(&application.application.name)) } @if let Some(department) = &application.department { br; small { (shown(department)) } } }
                             td { (bar(application.rto)) }
                             td { (bar(application.rpo)) }
-                            td { (words::proof(application.rpo_proof)) }
+                            @if proven { td { (words::proof(application.rpo_proof)) } }
                         }
                     }
-                    tr.total { td { strong { (t("整个预案", "Whole plan")) } } td { (bar(report.rto)) } td {} td {} }
+                    tr.total { td { strong { (t("整个预案", "Whole plan")) } } td { (bar(report.rto)) } td {} @if proven { td {} } }
                 }
+            }
+            @if let Some(paused) = paused {
+                p { (t("演练曾由人员暂停，RTO 含暂停时间：", "People had the drill paused, and the RTO includes that time: ")) (took(paused)) }
             }
         },
     )
+}
+
+/// How long people had the drill paused of what its RTO measures.
+fn paused_of(report: &DrillReport, rto: SignedDuration) -> SignedDuration {
+    let effective = report.actions.iter().filter(|action| action.refused.is_none()).map(|action| (action.action, action.time));
+    whole_seconds(measure::paused(effective, after(report.start_time, rto)))
 }
 
 /// The time line.
@@ -180,11 +194,15 @@ pub(super) fn checks(report: &DrillReport, clock: Clock) -> Markup {
 
 /// Which data came back.
 pub(super) fn data(report: &DrillReport, clock: Clock) -> Markup {
+    let backups = || report.applications.iter().filter_map(|application| application.backup.as_ref());
+    let marked = report.applications.iter().any(|application| application.backup.is_some() && application.marker_time.is_some());
+    let sized = backups().any(|backup| backup.size.is_some());
+    let columns = 3 + usize::from(marked) + usize::from(sized);
     section(
         &t("六、所用备份", "6. Data that was recovered"),
         html! {
             table {
-                thead { tr { th { (t("应用", "Application")) } th { (t("备份与快照", "Backup and snapshot")) } th { (t("恢复点", "Recovery point")) } th { (t("数据中最新标记", "Newest marker in the data")) } th { (t("事前验证", "Proven before")) } th { (t("数据量", "Size")) } } }
+                thead { tr { th { (t("应用", "Application")) } th { (t("备份与快照", "Backup and snapshot")) } th { (t("恢复点", "Recovery point")) } @if marked { th { (t("数据中最新标记", "Newest marker in the data")) } } th { (t("事前验证", "Proven before")) } @if sized { th { (t("数据量", "Size")) } } } }
                 tbody {
                     @for application in &report.applications {
                         tr {
@@ -193,11 +211,11 @@ pub(super) fn data(report: &DrillReport, clock: Clock) -> Markup {
                                 Some(backup) => {
                                     td { code { (shown(&backup.name)) } br; small { code { (shown(backup.snapshot_id.get(..16).unwrap_or(&backup.snapshot_id))) } } br; small { (shown(&backup.repository)) } }
                                     td.time { (clock.full(backup.recovery_point_time)) }
-                                    td.time { @match application.marker_time { Some(time) => (clock.full(time)), None => "–" } }
+                                    @if marked { td.time { @match application.marker_time { Some(time) => (clock.full(time)), None => "–" } } }
                                     td { (words::level(backup.verification)) }
-                                    td { @match &backup.size { Some(size) => (shown(size)), None => "–" } }
+                                    @if sized { td { @match &backup.size { Some(size) => (shown(size)), None => "–" } } }
                                 }
-                                None => td colspan="5" { (t("没有可用的备份", "no backup could be used")) }
+                                None => td colspan=(columns) { (t("没有可用的备份", "no backup could be used")) }
                             }
                         }
                     }
@@ -242,6 +260,7 @@ fn left_out(report: &DrillReport) -> Markup {
 /// Deviations, and interventions by people.
 pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
     let deviations = path::deviations(report);
+    let of_steps = report.actions.iter().any(|action| action.step.is_some());
     section(
         &t("七、偏差与人工操作", "7. Deviations and what people did"),
         html! {
@@ -262,14 +281,14 @@ pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
             }
             @if report.actions.is_empty() { p { (t("无人工操作。", "No person intervened.")) } } @else {
                 table {
-                    thead { tr { th { (t("时间", "Time")) } th { (t("操作人", "Who")) } th { (t("操作", "Action")) } th { (t("步骤", "Step")) } th { (t("理由或答复", "Reason or answer")) } } }
+                    thead { tr { th { (t("时间", "Time")) } th { (t("操作人", "Who")) } th { (t("操作", "Action")) } @if of_steps { th { (t("步骤", "Step")) } } th { (t("理由或答复", "Reason or answer")) } } }
                     tbody {
                         @for action in &report.actions {
                             tr {
                                 td.time { (clock.of_day(action.time)) }
                                 td { (shown(&action.by)) }
                                 td { (words::action(action.action)) @if action.refused.is_some() { br; span.outcome.bad { (t("无效", "no effect")) } } }
-                                td { @match &action.step { Some(step) => small { code { (shown(step)) } }, None => "–" } }
+                                @if of_steps { td { @match &action.step { Some(step) => small { code { (shown(step)) } }, None => "–" } } }
                                 td {
                                     (shown(action.answer.as_deref().or(action.reason.as_deref()).unwrap_or("–")))
                                     @if let (Some(_), Some(reason)) = (&action.answer, &action.reason) { br; (shown(reason)) }
@@ -336,16 +355,17 @@ pub(super) fn signatures(report: &DrillReport) -> Markup {
 
 /// Every step, with figures.
 pub(super) fn steps(report: &DrillReport, clock: Clock) -> Markup {
+    let planned = report.steps.iter().any(|step| step.planned.is_some());
     section(
         &t("附录：步骤明细", "Appendix: every step"),
         html! {
             table.steps {
-                thead { tr { th { (t("步骤", "Step")) } th { (t("计划", "Planned")) } th { (t("开始", "Started")) } th { (t("用时", "Took")) } th { (t("次数", "Tries")) } th { (t("结果", "Outcome")) } th { (t("证据", "Evidence")) } } }
+                thead { tr { th { (t("步骤", "Step")) } @if planned { th { (t("计划", "Planned")) } } th { (t("开始", "Started")) } th { (t("用时", "Took")) } th { (t("次数", "Tries")) } th { (t("结果", "Outcome")) } th { (t("证据", "Evidence")) } } }
                 tbody {
                     @for step in &report.steps {
                         tr {
                             td { code { (shown(&step.id)) } }
-                            td.time { (took_or(step.planned.map(|span| span.end.saturating_sub(span.start)), same("–"))) }
+                            @if planned { td.time { (took_or(step.planned.map(|span| span.end.saturating_sub(span.start)), same("–"))) } }
                             td.time { @match step.started { Some(started) => (clock.of_day(started)), None => "–" } }
                             td.time { (took_or(step.started.zip(step.ended).map(|(started, ended)| ended.duration_since(started)), same("–"))) }
                             td.number { (step.attempts) }

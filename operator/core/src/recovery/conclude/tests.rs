@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::{EVIDENCE_VERSION, Evidence, Failure, ListedChange, ObjectChange, RefusedObjects, StoredObject},
+    engine::{EVIDENCE_VERSION, Entry, Event, Evidence, Failure, Journal, ListedChange, ObjectChange, Record, RefusedObjects, StoredObject, summary},
     protection::choose::RecoveryPoint,
     recovery::{
         bring_up::Subject as DrillSubject,
@@ -163,6 +163,32 @@ fn each_end_of_a_drill_has_its_result_and_conditions() {
         assert_eq!(told(&concluded.updates), expected, "{case}: {:?}", concluded.updates);
         assert_eq!(concluded.status.result, result, "{case}");
     }
+}
+
+#[test]
+fn a_drill_that_people_paused_says_that_its_rto_includes_the_pause() {
+    let (plan, applications) = (plan_spec(Some("30m")), applications(&json!({})));
+    let run = drilled_as(DrillType::Isolated, &plan, &applications, &[], works);
+    let says = |run: &Played| concluded(DrillType::Isolated, &plan, &applications, run).updates.pop().expect("Succeeded").message;
+    assert_eq!(says(&run), "2 applications, 2 of 2 checks, RTO 1m20s");
+    assert_eq!(says(&with_pause(&run, 21, 28)), "2 applications, 2 of 2 checks, RTO 1m20s; paused for 7s, which the RTO includes");
+}
+
+/// The run as it was played, but for a pause between two seconds after its start, within a round of steps.
+fn with_pause(run: &Played, from: i64, to: i64) -> Played {
+    let mut journal = Journal::new();
+    let moment = |seconds: i64| start() + SignedDuration::from_secs(seconds);
+    for record in run.journal.records() {
+        if record.at > moment(from) && journal.observed_actions() == 0 {
+            for (index, (kind, seconds)) in (0..).zip([(ActionKind::Pause, from), (ActionKind::Resume, to)]) {
+                let entry = Entry::run(Event::Action { index, action: asked(kind, None) });
+                journal.push(journal.stamp(entry, record.token, moment(seconds))).expect("an action");
+            }
+        }
+        journal.push(Record { sequence: journal.sequence() + 1, ..record.clone() }).expect("a record");
+    }
+    let summary = summary(&run.plan, &journal, run.summary.completion.expect("an end")).expect("a summary");
+    Played { plan: run.plan.clone(), journal, summary }
 }
 
 #[test]
