@@ -164,6 +164,9 @@ fn fault_h25_bash_completes_the_names_of_objects_in_the_district_that_was_typed(
             assert_eq!(out, expected, "{line}");
         }
     }
+    for line in ["p861 -d shinan ticket show ", "p861 -n nowhere backup show "] {
+        assert_eq!(hub.bash(line).trim(), "", "no name is there, and bash would type what all options begin with: {line}");
+    }
     hub.bash("p861 --as li --as-group staff plan check ");
     let last = hub.asked.lock().expect("the requests").last().cloned().unwrap_or_default().to_lowercase();
     assert!(last.contains("impersonate-user: li") && last.contains("impersonate-group: staff"), "{last}");

@@ -66,11 +66,11 @@ fn wrong_usage_says_what_to_type_and_sends_nothing() {
         &["ticket", "note", "t", ""],
         &["-d", "", "status"],
         &["status", "--namespace="],
-        &["drill", "run", "core", "--type", "isolated"],
-        &["restore", "run", "b", "--conflict", "merge"],
+        &["drill", "stop", "d"],
+        &["ticket", "close", "t"],
         &["restore", "get", "b", "Confgmap"],
         &["restore", "run", "b", "--resource", "Widget/w"],
-        &["ticket", "resolve", "t", "--resolution", "done"],
+        &["ticket", "resolve", "t", "--resolution", "fixed"],
     ];
     let mut page = String::new();
     for words in slips {

@@ -114,6 +114,39 @@ fn a_noun_without_a_verb_shows_its_verbs_and_is_wrong_usage() {
 }
 
 #[test]
+fn help_and_version_are_also_words() {
+    for (words, options) in [
+        (vec!["help"], vec!["--help"]),
+        (vec!["help", "drill"], vec!["drill", "--help"]),
+        (vec!["drill", "help", "run"], vec!["drill", "run", "--help"]),
+        (vec!["version"], vec!["--version"]),
+    ] {
+        let (said, expected) = (p861(&words), p861(&options));
+        assert_eq!((said.code, &said.out, said.err.as_str()), (0, &expected.out, ""), "{words:?}");
+    }
+    assert_eq!(p861(&["help", "zzz"]).code, 2, "there is nothing to explain");
+}
+
+#[test]
+fn what_people_type_for_a_command_is_that_command() {
+    for (typed, meant) in [
+        (["app", "show"], ["app", "status"]),
+        (["drill", "status"], ["drill", "show"]),
+        (["ticket", "status"], ["ticket", "show"]),
+        (["plan", "describe"], ["plan", "show"]),
+        (["backup", "create"], ["backup", "now"]),
+        (["drill", "start"], ["drill", "run"]),
+        (["ticket", "new"], ["ticket", "open"]),
+        (["duty", "show"], ["duty", "now"]),
+        (["platform", "show"], ["platform", "status"]),
+    ] {
+        let help = |words: [&str; 2]| p861(&[words[0], words[1], "--help"]).out;
+        assert_eq!(help(typed), help(meant), "{typed:?}");
+        assert!(!help(meant).is_empty(), "{meant:?}");
+    }
+}
+
+#[test]
 fn the_version_is_one_line_in_both_languages() {
     for language in ["en", "zh"] {
         let said = p861(&["--lang", language, "--version"]);

@@ -13,6 +13,7 @@ pub enum WindowCommand {
     /// List the maintenance windows
     List,
     /// Show one maintenance window
+    #[command(aliases = super::nouns::SHOW)]
     Show(Name),
 }
 
@@ -22,6 +23,7 @@ pub enum TemplateCommand {
     /// List the templates that the district's changes may follow
     List,
     /// Show one template: its work and its limits
+    #[command(aliases = super::nouns::SHOW)]
     Show(Name),
 }
 
@@ -29,10 +31,12 @@ pub enum TemplateCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum TicketCommand {
     /// Open an incident, or with --change a change
+    #[command(aliases = ["create", "new"])]
     Open(Box<TicketOpen>),
     /// List open tickets
     List(TicketList),
     /// Show one ticket: deadlines, people, blockers, history
+    #[command(aliases = super::nouns::SHOW)]
     Show(Name),
     /// Acknowledge a ticket: stops the Acknowledge deadline and further calls
     Ack(TicketAct),
@@ -66,6 +70,7 @@ pub enum TicketCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum DutyCommand {
     /// Show who is on duty, until when, and who is called next
+    #[command(aliases = super::nouns::STATUS)]
     Now(DutyNow),
     /// Hand over the duty, with notes for the next person
     Handover(DutyAct),

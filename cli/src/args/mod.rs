@@ -1,5 +1,6 @@
 //! Arguments of the command line. The English help is here; `text::help` has the Chinese one, keyed by the English text.
 
+mod asking;
 mod folding;
 mod kinds;
 mod maintenance;
@@ -13,7 +14,10 @@ pub use runs::*;
 
 use crate::{
     printer::Output,
-    text::{self, Language},
+    text::{
+        self, Language,
+        explain::alerts::{ALERTS, Alert},
+    },
 };
 use clap::{
     Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
@@ -56,7 +60,7 @@ pub struct Global {
     #[arg(long, global = true, conflicts_with = "output")]
     pub wide: bool,
     /// Language of tables and messages; default: P861_LANG, then LANG
-    #[arg(long, global = true, value_enum, env = "P861_LANG", hide_env_values = true, value_name = "LANGUAGE", ignore_case = true)]
+    #[arg(long, global = true, value_enum, env = "P861_LANG", hide_env_values = true, value_name = "LANGUAGE")]
     pub lang: Option<Language>,
     /// Stop watching after this time, for example 30m (exit code 7); the run continues
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
@@ -135,11 +139,11 @@ pub enum Command {
     /// Duty: who is on duty, and hand-over
     #[command(subcommand)]
     Duty(DutyCommand),
-    /// Explain a reason: what it means and what to do; without one, list all of them
+    /// Explain a reason or an alert; without one, list all reasons
     Explain {
-        /// The reason, as conditions, Events and -o json have it
-        #[arg(value_parser = reasons(), ignore_case = true, hide_possible_values = true)]
-        reason: Option<Reason>,
+        /// The reason, as conditions, Events and -o json have it; or the name of an alert
+        #[arg(value_parser = explainable(), hide_possible_values = true)]
+        reason: Option<Explainable>,
     },
     /// Print the completion script for a shell
     Completions {
@@ -161,11 +165,22 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
     p861_core::time::parse_duration(text).map_err(|error| error.to_string())
 }
 
-/// A reason that there is, whatever the case of its letters. A wrong one is answered with the one that was meant, and shells complete it.
-fn reasons() -> impl TypedValueParser<Value = Reason> {
-    PossibleValuesParser::new(Reason::ALL.iter().map(Reason::as_str)).map(|typed| {
-        let known = Reason::ALL.iter().find(|reason| reason.as_str().eq_ignore_ascii_case(&typed));
-        known.cloned().unwrap_or_else(|| Reason::from_text(&typed))
+/// What can be explained.
+#[derive(Clone, Debug)]
+pub enum Explainable {
+    /// A reason.
+    Reason(Reason),
+    /// An alert.
+    Alert(&'static Alert),
+}
+
+/// A reason or an alert that there is, whatever the case of its letters. A wrong one is answered with the one that was meant, and shells complete it.
+fn explainable() -> impl TypedValueParser<Value = Explainable> {
+    let names = Reason::ALL.iter().map(Reason::as_str).chain(ALERTS.iter().map(|alert| alert.name));
+    PossibleValuesParser::new(names).map(|typed| {
+        let alert = ALERTS.iter().find(|alert| alert.name.eq_ignore_ascii_case(&typed));
+        let reason = || Reason::ALL.iter().find(|reason| reason.as_str().eq_ignore_ascii_case(&typed)).cloned();
+        alert.map_or_else(|| Explainable::Reason(reason().unwrap_or_else(|| Reason::from_text(&typed))), Explainable::Alert)
     })
 }
 
@@ -178,7 +193,7 @@ pub fn command(language: Language, plugin: bool) -> clap::Command {
 
 /// The command without what people read of it.
 fn grammar() -> clap::Command {
-    each_argument(Cli::command(), refuse_empty_text)
+    each_argument(Cli::command(), |argument| any_case(refuse_empty_text(argument)))
 }
 
 /// What the reader types for this program.
@@ -192,6 +207,11 @@ fn refuse_empty_text(argument: Arg) -> Arg {
     if is_text { argument.value_parser(NonEmptyStringValueParser::new()) } else { argument }
 }
 
+/// A value out of a list is the same in small letters and in capitals.
+fn any_case(argument: Arg) -> Arg {
+    if argument.get_possible_values().is_empty() { argument } else { argument.ignore_case(true) }
+}
+
 /// Changes each argument of a command and of those under it.
 fn each_argument(command: clap::Command, change: fn(Arg) -> Arg) -> clap::Command {
     command.mut_args(change).mut_subcommands(|inner| each_argument(inner, change))
@@ -199,6 +219,7 @@ fn each_argument(command: clap::Command, change: fn(Arg) -> Arg) -> clap::Comman
 
 /// Parses the command line. The error is clap's: a usage error, or the requested help.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, language: Language, plugin: bool) -> Result<Cli, clap::Error> {
+    let arguments = asking::as_options(arguments.into_iter().collect(), &grammar());
     let matches = folding::fold(command(language, plugin), language, program(plugin)).try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
 }
@@ -240,6 +261,13 @@ pub fn run_so_far(line: &[OsString]) -> Option<(&'static str, String)> {
 pub fn understands(line: &str) -> bool {
     let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
     words.first().is_some_and(|word| word == "p861") && grammar().try_get_matches_from(words).is_ok()
+}
+
+/// Whether a command is a noun of this program and a verb of it, of which what follows is left out.
+pub fn names_verb(line: &str) -> bool {
+    let grammar = grammar();
+    let named = line.split_whitespace().skip(1).try_fold(&grammar, |at, word| at.find_subcommand(word));
+    line.starts_with("p861 ") && named.is_some_and(|verb| !verb.has_subcommands())
 }
 
 /// Whether the program was called as `kubectl p861`.
@@ -351,13 +379,32 @@ mod tests {
         assert_eq!(of(&["ticket", "open"], "change"), yaml(&ClassWord::value_variants().iter().map(|class| ChangeClass::from(*class)).collect::<Vec<_>>()));
         let resolutions = ResolutionWord::value_variants().iter().map(|word| Resolution::from(*word)).collect::<Vec<_>>();
         assert_eq!(of(&["ticket", "resolve"], "resolution"), yaml(&resolutions));
+    }
+
+    #[test]
+    fn a_value_out_of_a_list_is_understood_in_small_letters_and_in_capitals() {
+        let mut arguments = Vec::new();
+        all(&command(Language::En, false), "", &mut arguments);
+        let mut seen = 0;
+        for (path, argument) in arguments {
+            for value in argument.get_possible_values() {
+                seen += 1;
+                let small = value.get_name().to_lowercase();
+                let arg = Arg::new("value").value_parser(argument.get_value_parser().clone()).ignore_case(argument.is_ignore_case_set());
+                assert!(Command::new("alone").arg(arg).try_get_matches_from(["alone", &small]).is_ok(), "{path} {argument}: {small}");
+            }
+        }
+        assert!(seen > 40, "only {seen} values");
         for words in [
             vec!["drill", "run", "core", "--type", "isolated"],
-            vec!["restore", "run", "b", "--conflict", "merge"],
+            vec!["restore", "run", "b", "--conflict", "MERGE"],
             vec!["ticket", "open", "t", "--impact", "high"],
+            vec!["status", "-o", "JSON"],
+            vec!["explain", "keywrong"],
+            vec!["explain", "p861drillfailed"],
         ] {
-            let words = ["p861"].iter().chain(&words).map(OsString::from);
-            assert!(parse(words, Language::En, false).is_err(), "YAML would refuse it, too");
+            let typed = ["p861"].iter().chain(&words).map(OsString::from);
+            assert!(parse(typed, Language::En, false).is_ok(), "{words:?}");
         }
     }
 }

@@ -3,12 +3,18 @@
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
+/// Other words that people type for `show`.
+pub(super) const SHOW: [&str; 2] = ["status", "describe"];
+/// Other words that people type for `status`.
+pub(super) const STATUS: [&str; 2] = ["show", "describe"];
+
 /// `p861 site …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum SiteCommand {
     /// List the sites
     List,
     /// Show one site
+    #[command(aliases = SHOW)]
     Show(Name),
 }
 
@@ -30,6 +36,7 @@ pub enum ProfileCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum PlatformCommand {
     /// Show layers, components and profile items (exit code 4 if a layer is not ready)
+    #[command(aliases = STATUS)]
     Status,
     /// Show what is missing or weak, on which site, with the remedy (exit code 4 if a layer is not ready)
     Gaps,
@@ -43,6 +50,7 @@ pub enum RepositoryCommand {
     /// List the repositories
     List,
     /// Show one repository
+    #[command(aliases = SHOW)]
     Show(Name),
 }
 
@@ -54,6 +62,7 @@ pub enum AppCommand {
     /// List the applications
     List,
     /// Show one application: conditions, objectives, newest backup and drill (exit code 4 if a condition is not good)
+    #[command(aliases = STATUS)]
     Status(Name),
 }
 
@@ -63,6 +72,7 @@ pub enum PlanCommand {
     /// List the plans
     List,
     /// Show one plan
+    #[command(aliases = SHOW)]
     Show(Name),
     /// Check whether a plan could run now (exit code 4 if a check fails)
     Check(PlanCheck),

@@ -11,10 +11,12 @@ use p861_crds::{
 #[derive(Clone, Debug, Subcommand)]
 pub enum BackupCommand {
     /// Back up an application now, and watch the run
+    #[command(aliases = ["create", "run", "start", "take"])]
     Now(BackupNow),
     /// List backups: the newest ones, and the newest of each level
     List(BackupList),
     /// Show one backup
+    #[command(aliases = super::nouns::SHOW)]
     Show(super::Name),
     #[command(flatten)]
     Act(RunVerb),
@@ -32,6 +34,7 @@ pub enum RestoreCommand {
     /// List restores
     List,
     /// Show one restore
+    #[command(aliases = super::nouns::SHOW)]
     Show(RestoreShow),
     #[command(flatten)]
     Act(RunVerb),
@@ -41,10 +44,12 @@ pub enum RestoreCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum DrillCommand {
     /// Drill a plan, and watch the run (exit code 0 if it passed, 4 if not)
+    #[command(aliases = ["create", "start"])]
     Run(DrillRun),
     /// List drills
     List(DrillList),
     /// Show one drill
+    #[command(aliases = super::nouns::SHOW)]
     Show(super::Name),
     /// Write the report to stdout: -o html or -o json; a summary without either
     Report(super::Name),

@@ -1,6 +1,7 @@
-//! `p861 explain REASON`: what a reason means and what to do about it. It asks nobody, so it works when nothing else does.
+//! `p861 explain`: what a reason or an alert means and what to do about it. It asks nobody, so it works when nothing else does.
 
 use crate::{
+    args::Explainable,
     error::Result,
     exit::ExitStatus,
     format::{Line, Table, Tone},
@@ -8,7 +9,7 @@ use crate::{
     printer::{Output, Printer},
     text::{
         self, Language,
-        explain::{self, Explained, ROOMS, Room},
+        explain::{self, Explained, ROOMS, Room, alerts::Alert},
     },
 };
 use p861_crds::Reason;
@@ -17,8 +18,13 @@ use serde_json::{Value, json};
 /// Version of what programs read.
 const API_VERSION: &str = "cli.platform861.io/v1";
 
-/// Shows one reason, or lists all of them. `place` has the options that lead to the district.
-pub fn show(reason: Option<&Reason>, printer: &Printer, place: &str) -> Result<ExitStatus> {
+/// Shows one reason or alert, or lists all reasons. `place` has the options that lead to the district.
+pub fn show(what: Option<&Explainable>, printer: &Printer, place: &str) -> Result<ExitStatus> {
+    let reason = match what {
+        Some(Explainable::Alert(alert)) => return show_alert(alert, printer, place),
+        Some(Explainable::Reason(reason)) => Some(reason),
+        None => None,
+    };
     let asked: Vec<&Reason> = reason.map_or_else(|| Reason::ALL.iter().collect(), |one| vec![one]);
     let found: Vec<_> = asked.into_iter().filter_map(|reason| explain::explain(reason).map(|(room, said)| (reason, room, said))).collect();
     let of_programs = |(reason, room, said): &(&Reason, &Room, Explained)| structured(reason, room, said);
@@ -33,6 +39,42 @@ pub fn show(reason: Option<&Reason>, printer: &Printer, place: &str) -> Result<E
         (Output::Table | Output::Wide | Output::Html, _) => printer.lines(&list(printer.output == Output::Wide, printer.language)),
     }
     Ok(ExitStatus::Good)
+}
+
+/// The reasons whose explanations name the runbook of an alert.
+fn reasons_of(alert: &Alert) -> impl Iterator<Item = &'static Reason> {
+    Reason::ALL.iter().filter(move |reason| explain::explain(reason).is_some_and(|(_, said)| said.runbooks.contains(&alert.name)))
+}
+
+fn show_alert(alert: &'static Alert, printer: &Printer, place: &str) -> Result<ExitStatus> {
+    match printer.output {
+        Output::Json | Output::Yaml => printer.structure(&json!({
+            "apiVersion": API_VERSION,
+            "kind": "AlertExplanation",
+            "alert": alert.name,
+            "severity": alert.severity,
+            "meaning": {"en": alert.meaning.en, "zh": alert.meaning.zh},
+            "reasons": reasons_of(alert).collect::<Vec<_>>(),
+            "runbooks": [runbook(alert.name)],
+        }))?,
+        Output::Name => printer.line(&Line::of(alert.name)),
+        Output::Table | Output::Wide | Output::Html => printer.lines(&alert_page(alert, place, printer.language)),
+    }
+    Ok(ExitStatus::Good)
+}
+
+/// One alert: its meaning, the page that says what to do, and the reasons that may be behind it.
+fn alert_page(alert: &Alert, place: &str, language: Language) -> Vec<Line> {
+    let mut table = Table::bare();
+    table.row(vec![Line::toned(Tone::Dim, explain::MEANING.pick(language)), Line::of(alert.meaning.pick(language))]);
+    table.row(vec![Line::toned(Tone::Dim, explain::RUNBOOK.pick(language)), Line::of(runbook(alert.name))]);
+    for (at, reason) in reasons_of(alert).enumerate() {
+        let command = Line::toned(Tone::Strong, typed(&format!("p861 explain {reason}"), place)).with(" · ").with(word(reason, language));
+        table.row(vec![Line::toned(Tone::Dim, if at == 0 { explain::REASONS.pick(language) } else { "" }), command]);
+    }
+    let mut lines = vec![Line::toned(Tone::Strong, alert.name).with(" · ").with(alert.severity)];
+    lines.extend(table.lines());
+    lines
 }
 
 fn structured(reason: &Reason, room: &Room, said: &Explained) -> Value {
@@ -134,6 +176,23 @@ mod tests {
             ]
         );
         assert_eq!(told("Passed", "", Language::En)[2], "What to do  Nothing: this is not a problem.");
+    }
+
+    #[test]
+    fn an_alert_is_explained_with_its_runbook_and_the_reasons_that_lead_to_it() {
+        let alert = explain::alerts::ALERTS.iter().find(|alert| alert.name == "P861DrillOverdue").expect("an alert");
+        let page = |language| alert_page(alert, " -d shinan", language).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            page(Language::En),
+            [
+                "P861DrillOverdue · warning",
+                "Meaning  A plan has not been drilled for 31 days.",
+                "Runbook  runbooks/P861DrillOverdue.md",
+                "Reasons  p861 explain DrillOverdue -d shinan · the newest drill is too old",
+                "         p861 explain NeverDrilled -d shinan · never drilled",
+            ]
+        );
+        assert_eq!(page(Language::Zh)[1], "含义      恢复预案已超过 31 天未演练。");
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         return explain::show(reason.as_ref(), printer, &hub::place(&cli.global));
     }
     let context = Context { hub: Hub::connect(&cli.global).await?, printer, global: &cli.global };
+    text::settle(context.hub.place(), context.hub.clock.zone.clone());
     if !matches!(&cli.command, Command::Site(_) | Command::District(_)) {
         context.hub.must_be_somewhere()?;
         context.hub.remarks.iter().for_each(|remark| printer.warn(remark));

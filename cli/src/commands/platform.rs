@@ -202,7 +202,7 @@ fn place(gap: &Gap, sites: usize, language: Language) -> Line {
 fn said(gap: &Gap, language: Language) -> String {
     match (language, text::reason(&gap.reason)) {
         (Language::Zh, Some(word)) => format!("{}（{}）", word.pick(language), text::told(&gap.message).zh),
-        _ => gap.message.clone(),
+        _ => text::told(&gap.message).en,
     }
 }
 

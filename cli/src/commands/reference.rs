@@ -15,6 +15,9 @@ const HEAD: &str = "\
 Generated from cli/src/args by: make generate. `p861 COMMAND --help` prints the same text, in Chinese with `--lang zh`. Every command also works as `kubectl p861 …`.
 
 `p861 <noun> <verb> [NAME]`. Results go to stdout, messages to stderr. An error is one line that says what happened, to which object, and what to type next.
+
+`-o json` and `-o yaml` print one document: an object, a list, or a run as it stood when the command ended. Only `watch` of a run prints the run at each change: an object
+a line as JSON, a document each as YAML.
 ";
 
 const SAME_CODE: &str = "

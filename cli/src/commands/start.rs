@@ -6,7 +6,7 @@ use crate::{
     exit::ExitStatus,
     format::Line,
     printer::Output,
-    run::{Watched, watch},
+    run::{Watched, watch_started},
     text::{self, Bilingual},
 };
 
@@ -26,5 +26,5 @@ pub async fn started<K: Watched>(context: &Context<'_>, run: &K, words: &Bilingu
     if context.global.no_wait {
         return Ok(ExitStatus::Good);
     }
-    watch::<K>(&context.hub, printer, context.global, &name).await
+    watch_started::<K>(&context.hub, printer, context.global, &name).await
 }

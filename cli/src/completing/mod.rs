@@ -2,16 +2,18 @@
 //! a second, or none, and without a word, for the person is in the middle of a line.
 
 mod named;
+mod quiet;
 
 use crate::{args, exit::ExitStatus, hub, text::Language};
 use clap::Command;
 use clap_complete::{
     CompleteEnv,
     engine::{ArgValueCompleter, CompletionCandidate},
-    env::Shells,
+    env::{EnvCompleter, Shells},
 };
 use named::Named;
 pub use named::Place;
+use quiet::Quiet;
 use std::{
     ffi::{OsStr, OsString},
     io,
@@ -30,7 +32,10 @@ const WITHIN: Duration = Duration::from_secs(1);
 /// Answers the shell, if it is a shell that asks.
 pub fn answer(arguments: &[OsString]) -> Option<ExitStatus> {
     let line: Vec<OsString> = arguments.iter().skip_while(|argument| *argument != "--").skip(1).cloned().collect();
-    let asked = CompleteEnv::with_factory(|| command(&line)).var(VARIABLE).bin(PROGRAM).completer(PROGRAM);
+    let known = Shells::builtins();
+    let quiet: Vec<Quiet<'_>> = known.iter().map(Quiet).collect();
+    let shells: Vec<&dyn EnvCompleter> = quiet.iter().map(|shell| shell as &dyn EnvCompleter).collect();
+    let asked = CompleteEnv::with_factory(|| command(&line)).var(VARIABLE).bin(PROGRAM).completer(PROGRAM).shells(Shells(&shells));
     match asked.try_complete(arguments.iter().cloned(), None) {
         Ok(false) => None,
         Ok(true) => Some(ExitStatus::Good),
@@ -108,7 +113,11 @@ fn candidates(named: Named, typed: &Typed, begun: &OsStr) -> Vec<CompletionCandi
         let typed = typed.clone();
         move || named.names(&typed)
     });
-    names.unwrap_or_default().into_iter().filter(|name| name.starts_with(begun)).map(CompletionCandidate::new).collect()
+    let names = names.unwrap_or_default();
+    if names.is_empty() && begun.is_empty() {
+        quiet::no_name();
+    }
+    names.into_iter().filter(|name| name.starts_with(begun)).map(CompletionCandidate::new).collect()
 }
 
 /// What `ask` answers, if it does in time. It has a thread of its own: a program that the kubeconfig names for credentials blocks, and ends with this process.

@@ -159,7 +159,7 @@ pub fn place(global: &Global) -> String {
     let kubeconfig = global.kubeconfig.as_ref().map(|file| file.display().to_string());
     let options =
         [("--kubeconfig", &kubeconfig), ("--context", &global.context), ("-d", &global.district), ("-n", &global.namespace), ("--as", &global.as_user)];
-    let typed = options.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?)));
+    let typed = options.into_iter().filter_map(|(option, value)| Some((option, value.as_ref().filter(|value| !value.is_empty())?)));
     let all = typed.chain(global.as_group.iter().map(|group| ("--as-group", group)));
     all.fold(String::new(), |place, (option, value)| place + " " + option + " " + &quoted(value))
 }

@@ -16,7 +16,7 @@ pub use outline::Outline;
 pub use story::{Change, Ending, Known, State, Story, Told};
 pub use tree::{Tree, label, steps_called};
 pub use updates::outline;
-pub use watch::{Stand, Watched, code_of, standing, stated, watch};
+pub use watch::{Stand, Watched, code_of, standing, stated, watch, watch_started};
 
 use crate::{
     format::{Clock, Line, Tone},
@@ -67,7 +67,7 @@ pub struct Snapshot {
 /// Question of a step that waits for a person: its own, or its failure.
 pub fn question(step: &CurrentStep, language: Language) -> String {
     let says = || text::operator_says(&step.message).pick(language).to_owned();
-    step.prompt.as_ref().map_or_else(says, |prompt| prompt.in_language(language.key()).to_owned())
+    step.prompt.as_ref().map_or_else(says, |prompt| text::here(prompt.in_language(language.key())))
 }
 
 /// Whether a step keeps a copy for people to look at.

@@ -80,23 +80,46 @@ pub enum Outcome<K> {
     Gone,
 }
 
-/// Watches a run, prints what there is to print, and says what the shell is told.
+/// What a program gets of a run that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Documents {
+    /// The run at each change.
+    EachChange,
+    /// The run as it stands when the command ends.
+    Last,
+}
+
+/// Watches a run, prints what there is to print, and says what the shell is told. A program gets the run at each change.
 pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, global: &Global, name: &str) -> Result<ExitStatus> {
+    watch_with::<K>(hub, printer, global, name, Documents::EachChange).await
+}
+
+/// The same of a run that this command has started: a program gets one document, as of every command that does something.
+pub async fn watch_started<K: Watched>(hub: &Hub, printer: &Printer, global: &Global, name: &str) -> Result<ExitStatus> {
+    watch_with::<K>(hub, printer, global, name, Documents::Last).await
+}
+
+async fn watch_with<K: Watched>(hub: &Hub, printer: &Printer, global: &Global, name: &str, documents: Documents) -> Result<ExitStatus> {
     let first = hub.get_here::<K>(name).await?;
     if global.no_wait {
         return stand(hub, printer, &first.object, &first.raw).await;
     }
     let deadline = global.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).map(|timeout| Instant::now() + timeout);
+    let each = documents == Documents::EachChange;
+    let mut last = first.raw;
     let outcome = if first.object.phase().is_end() {
-        if printer.structured() {
-            printer.change(&first.raw)?;
+        if printer.structured() && each {
+            printer.change(&last)?;
         }
         Outcome::Ended(Box::new(first.object))
     } else if printer.live() {
         live::watch::<K>(hub, printer, name, deadline).await?
     } else {
-        lines::<K>(hub, printer, name, deadline).await?
+        lines::<K>(hub, printer, name, deadline, each, &mut last).await?
     };
+    if printer.structured() && !each {
+        printer.structure(&last)?;
+    }
     finish(hub, printer, name, outcome).await
 }
 
@@ -125,14 +148,13 @@ pub fn code_of<K: Watched>(run: &K) -> ExitStatus {
 /// How often it is checked what steps have been saying for a while.
 const LASTING_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// One line per change, or one object per change.
-async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, deadline: Option<Instant>) -> Result<Outcome<K>> {
+/// One line per change, or one object per change if `each` is wanted. `last_raw` becomes the run as it was seen last.
+async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, deadline: Option<Instant>, each: bool, last_raw: &mut Value) -> Result<Outcome<K>> {
     let (mut updates, mut lead, mut story) = (updates::<K>(hub, name), follow_lead(hub), Story::default());
     let trouble = |error: std::io::Error| Failure::unexpected(text::terminal_trouble(&error.to_string()));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
-    let mut shown: Option<Value> = None;
-    let mut silent = false;
+    let (mut shown, mut silent) = (false, false);
     let mut last: Option<Snapshot> = None;
     let tells = !printer.structured() && printer.output != Output::Name;
     let mut ticks = tokio::time::interval(LASTING_CHECK_INTERVAL);
@@ -162,13 +184,13 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, deadline: O
                     let snapshot = run.snapshot(&clock, printer.language);
                     let changes = story.update(clock.now, &snapshot);
                     if printer.structured() {
-                        if shown.as_ref() != Some(&raw) {
+                        if each && (!shown || *last_raw != raw) {
                             printer.change(&raw)?;
                         }
                     } else if tells {
                         printer.lines(&plain::lines(&changes, &snapshot, &clock, printer.language, hub.place()));
                     }
-                    shown = Some(raw);
+                    (shown, *last_raw) = (true, raw);
                     if run.phase().is_end() {
                         return Ok(Outcome::Ended(run));
                     }

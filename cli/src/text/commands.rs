@@ -1,6 +1,6 @@
 //! What commands say: empty lists, drills, what was started.
 
-use super::{Bilingual, Language, both, many_of, span};
+use super::{Bilingual, Language, both, many_of, span, told};
 use std::fmt::Write;
 
 /// An empty list.
@@ -140,7 +140,8 @@ pub fn cleaned_up(removed: usize, left: &[String]) -> Bilingual {
 
 /// What the operator says of the clean-up.
 pub fn cleaned_up_says(message: &str) -> Bilingual {
-    both(format!("Cleaned up: {message}."), format!("已清理：{}。", p861_core::told::in_chinese(message)))
+    let Bilingual { en, zh } = told(message);
+    both(format!("Cleaned up: {en}."), format!("已清理：{zh}。"))
 }
 
 /// Where the report is.

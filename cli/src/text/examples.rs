@@ -120,6 +120,7 @@ const EXAMPLES: &[Example] = &[
     example("source <(p861 completions bash)", "In ~/.bashrc: completes commands, options and names of objects", "写入 ~/.bashrc：补全命令、选项和对象名称"),
     example("p861 explain KeyWrong", "What a reason means, and what to do", "查看某个原因的含义和处理办法"),
     example("p861 explain", "All reasons, by what they are about", "按所属内容列出全部原因"),
+    example("p861 explain P861DrillFailed", "What an alert means, and its runbook", "查看某个告警的含义和处置手册"),
 
     example("p861 completions fish > ~/.config/fish/completions/p861.fish", "For fish", "用于 fish"),
     example("p861 man /usr/local/share/man/man1", "For the manual of this computer", "安装到本机的手册"),

@@ -1,7 +1,6 @@
 //! What the commands of the room *maintenance* say.
 
-use super::{Bilingual, Language, Word, both, span};
-use p861_core::told::in_chinese;
+use super::{Bilingual, Language, Word, both, span, told};
 use p861_crds::{
     Reason,
     maintenance::{
@@ -101,10 +100,10 @@ pub fn template_leaves_open(name: &str, example: &str) -> Bilingual {
 
 /// The change departs from the template.
 pub fn outside_template(name: &str, differences: &[String]) -> Bilingual {
-    let told: Vec<String> = differences.iter().map(|difference| in_chinese(difference)).collect();
+    let (en, zh): (Vec<String>, Vec<String>) = differences.iter().map(|difference| told(difference)).map(|said| (said.en, said.zh)).unzip();
     both(
-        format!("template {name} doesn't permit it: {}; --change Normal instead of --template {name} opens it for approval", differences.join("; ")),
-        format!("模板 {name} 不允许：{}；可改用 --change Normal（不用 --template {name}）提出，请人批准", told.join("；")),
+        format!("template {name} doesn't permit it: {}; --change Normal instead of --template {name} opens it for approval", en.join("; ")),
+        format!("模板 {name} 不允许：{}；可改用 --change Normal（不用 --template {name}）提出，请人批准", zh.join("；")),
     )
 }
 
@@ -224,7 +223,8 @@ pub fn ticket_action_done(action: TicketActionKind, name: &str, phase: TicketPha
 
 /// An action was read and not possible.
 pub fn ticket_action_refused(action: TicketActionKind, name: &str, why: &str) -> Bilingual {
-    both(format!("ticket {name}: {action} was refused: {why}"), format!("工单 {name}：{}被拒绝：{}", ticket_action(action).zh, in_chinese(why)))
+    let Bilingual { en, zh } = told(why);
+    both(format!("ticket {name}: {action} was refused: {en}"), format!("工单 {name}：{}被拒绝：{zh}", ticket_action(action).zh))
 }
 
 /// Asks why.
@@ -290,10 +290,8 @@ pub fn nothing_to_approve(name: &str, place: &str) -> Bilingual {
 
 /// Steps that can't be compiled, so that there are none to approve.
 pub fn not_approvable(name: &str, why: &str) -> Bilingual {
-    both(
-        format!("ticket {name} can't be approved as it is: {why}; nothing was created"),
-        format!("工单 {name} 目前不能批准：{}；未创建任何对象", in_chinese(why)),
-    )
+    let Bilingual { en, zh } = told(why);
+    both(format!("ticket {name} can't be approved as it is: {en}; nothing was created"), format!("工单 {name} 目前不能批准：{zh}；未创建任何对象"))
 }
 
 /// What is approved.
@@ -304,7 +302,8 @@ pub fn approving(title: &str, plan: Option<&str>, digest: &str) -> Bilingual {
 
 /// What the operator says of a drain to those who are to agree.
 pub fn approving_drain(said: &str) -> Bilingual {
-    both(format!("Now: {said}"), format!("目前：{}", in_chinese(said)))
+    let Bilingual { en, zh } = told(said);
+    both(format!("Now: {en}"), format!("目前：{zh}"))
 }
 
 /// An approval counts.
@@ -312,7 +311,8 @@ pub fn approval_counted(name: &str, rejected: bool, said: &str) -> Bilingual {
     if rejected {
         both(format!("Ticket {name}: your rejection counts"), format!("工单 {name}：否决有效"))
     } else {
-        both(format!("Ticket {name}: your approval counts, {said}"), format!("工单 {name}：批准有效，{}", in_chinese(said)))
+        let Bilingual { en, zh } = told(said);
+        both(format!("Ticket {name}: your approval counts, {en}"), format!("工单 {name}：批准有效，{zh}"))
     }
 }
 
@@ -337,14 +337,16 @@ pub fn alertmanager_of(site: &str) -> Bilingual {
 
 /// A decision that is no more than history.
 pub fn does_not_count(why: &str) -> Bilingual {
-    both(format!("; does not count: {why}"), format!("；不计入：{}", in_chinese(why)))
+    let Bilingual { en, zh } = told(why);
+    both(format!("; does not count: {en}"), format!("；不计入：{zh}"))
 }
 
 /// An approval doesn't count.
 pub fn approval_void(name: &str, reason: &str, message: &str) -> Bilingual {
+    let Bilingual { en, zh } = told(message);
     both(
-        format!("approval {name} does not count ({reason}): {message}"),
-        format!("批准 {name} 无效（{}）：{}", super::reason(&Reason::from_text(reason)).map_or(reason, |word| word.zh), in_chinese(message)),
+        format!("approval {name} does not count ({reason}): {en}"),
+        format!("批准 {name} 无效（{}）：{zh}", super::reason(&Reason::from_text(reason)).map_or(reason, |word| word.zh)),
     )
 }
 

@@ -1,6 +1,6 @@
 //! What backups hold and restores do.
 
-use super::{Bilingual, Language, Word, both, many_of};
+use super::{Bilingual, Language, Word, both, many_of, told};
 use p861_crds::protection::{
     backup::{BackupContents, ChangedFiles, MissingClaim},
     restore::{ConflictPolicy, RestoreChanges},
@@ -27,10 +27,8 @@ pub fn contents(contents: &BackupContents) -> Bilingual {
 /// A claim that a backup lacks, and why.
 pub fn missing_claim(missing: &MissingClaim) -> Bilingual {
     let colon = if missing.reason == "ClaimNotReadable" { "" } else { ":" };
-    both(
-        format!("claim {}{colon} {}", missing.claim, missing.message),
-        format!("存储卷声明 {}：{}", missing.claim, p861_core::told::in_chinese(&missing.message)),
-    )
+    let Bilingual { en, zh } = told(&missing.message);
+    both(format!("claim {}{colon} {en}", missing.claim), format!("存储卷声明 {}：{zh}", missing.claim))
 }
 
 /// Files of a claim that changed or vanished while they were read.
@@ -109,7 +107,8 @@ pub fn left_out(count: i64, reason: &str, names: &[&str], more: bool) -> Bilingu
     let more = if more { ", …" } else { "" };
     let names_zh = if names.is_empty() { String::new() } else { format!("：{}{more}", names.join("、")) };
     let names = if names.is_empty() { String::new() } else { format!(": {}{more}", names.join(", ")) };
-    both(format!("{count} {reason}{names}"), format!("{count} 个：{}{names_zh}", p861_core::told::in_chinese(reason)))
+    let Bilingual { en, zh } = told(reason);
+    both(format!("{count} {en}{names}"), format!("{count} 个：{zh}{names_zh}"))
 }
 
 /// The command that lists all of them.
@@ -139,7 +138,8 @@ pub fn get_begins(backup: &str, restore: &str) -> Bilingual {
 
 /// The backup could not be read.
 pub fn get_failed(backup: &str, why: &str) -> Bilingual {
-    both(format!("{backup} can't be read: {why}"), format!("无法读取 {backup}：{}", p861_core::told::in_chinese(why)))
+    let Bilingual { en, zh } = told(why);
+    both(format!("{backup} can't be read: {en}"), format!("无法读取 {backup}：{zh}"))
 }
 
 /// A backup without objects of that kind.

@@ -1,26 +1,26 @@
 //! What the API holds in English or in its own spelling, for a reader of Chinese: messages, durations, values.
 
-use super::{Bilingual, Language, Word, both, noun};
+use super::{Bilingual, Language, Word, both, here, noun};
 use jiff::SignedDuration;
 use p861_core::{
     shown::{self, Shown},
-    told::{self as catalogue, in_chinese, word},
+    told::{self as catalogue, word},
 };
 use p861_crds::Reason;
 use std::fmt::Debug;
 
-/// A message of the operator.
+/// A message of the operator. Nothing that it says is shown but through this: its commands lead back to the district that is meant, and its times are the district's.
 pub fn told(message: &str) -> Bilingual {
-    both(message, in_chinese(message))
+    both(here(message), here(&catalogue::in_chinese(message)))
 }
 
 /// A message whose command is shown beside it: `said` is its part before the command.
 pub fn told_without_command(message: &str, said: &str) -> Bilingual {
-    let chinese = in_chinese(message);
+    let chinese = catalogue::in_chinese(message);
     let command = message.get(said.len()..).unwrap_or_default().trim_start_matches([':', ';', ' ']);
     match chinese.strip_suffix(command) {
         _ if said.is_empty() => Bilingual::default(),
-        Some(before) => both(said, before.trim_end_matches(['：', '；', ' '])),
+        Some(before) => both(here(said), here(before.trim_end_matches(['：', '；', ' ']))),
         None => told(said),
     }
 }
@@ -71,6 +71,23 @@ mod tests {
         assert_eq!((told.en.as_str(), told.zh.as_str()), ("1 of 4 checks fail (KeyAccess)", "4 项检查中 1 项未通过（密钥可用）"));
         assert_eq!(told_without_command("p861 plan check core", ""), Bilingual::default());
         assert_eq!(told_without_command("not selected", "not selected").zh, "未选择", "a message without a command");
+    }
+
+    #[test]
+    fn what_the_operator_says_is_shown_through_told_alone() {
+        fn sources(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+            for path in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+                if path.is_dir() { sources(&path, found) } else { found.push(path) }
+            }
+        }
+        let mut found = Vec::new();
+        sources(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut found);
+        assert!(found.len() > 80, "only {} files", found.len());
+        for path in found.iter().filter(|path| !path.ends_with("text/told.rs")) {
+            let source = std::fs::read_to_string(path).expect("a file");
+            let around = ["told::in_chinese", "told::{in_chinese", "catalogue::in_chinese"].iter().any(|way| source.contains(way));
+            assert!(!around, "{}: its commands don't lead back, and its times are not the reader's: use text::told", path.display());
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What was typed wrongly, on one line: what it is, and what to type instead.
 
-use super::{Bilingual, both};
+use super::{Bilingual, both, by_meaning};
+use crate::{args::typed_so_far, hub::place};
 use clap::{
     Command, Error,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -12,13 +13,16 @@ pub fn usage(error: &Error, mut command: Command, words: &[OsString]) -> Bilingu
     command.build();
     let meant = meant(&command, words);
     let what = what(error);
-    let (en, zh) = instead(error, meant);
+    let noun = if std::ptr::eq(meant, &command) { "" } else { meant.get_name() };
+    let (en, zh) = instead(error, meant, noun);
     // Where something is missing, clap's own line has it in its place.
     let shortest = text_of(error.get(ContextKind::Usage)).filter(|_| error.kind() == ErrorKind::MissingRequiredArgument);
     let usage = shortest.unwrap_or_else(|| meant.clone().render_usage().to_string());
     let usage = usage.trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ");
+    // Options that exclude each other lead nowhere.
+    let place = if error.kind() == ErrorKind::ArgumentConflict { String::new() } else { place(&typed_so_far(words)) };
     let help = format!("{} --help", meant.get_bin_name().unwrap_or_else(|| meant.get_name()));
-    both(format!("{}{en}: type {usage}; more: {help}", what.en), format!("{}{zh}：请输入 {usage}；详见 {help}", what.zh))
+    both(format!("{}{en}: type {usage}{place}; more: {help}", what.en), format!("{}{zh}：请输入 {usage}{place}；详见 {help}", what.zh))
 }
 
 /// The innermost command that the words name.
@@ -72,8 +76,11 @@ fn in_chinese(argument: &str, given: &str) -> Option<String> {
     form.iter().find(|(name, _)| argument.contains(name)).map(|(_, form)| format!("{given} 不是{form}"))
 }
 
-/// What could have been meant: what clap suggests, else what there is.
-fn instead(error: &Error, meant: &Command) -> (String, String) {
+/// What could have been meant: what the word means, or what clap suggests, else what there is.
+fn instead(error: &Error, meant: &Command, noun: &str) -> (String, String) {
+    if let Some(other) = text_of(error.get(ContextKind::InvalidSubcommand)).and_then(|word| by_meaning(noun, &word)) {
+        return (format!(", perhaps {other}"), format!("，是否想用 {other}"));
+    }
     let suggested =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(|kind| text_of(error.get(kind)));
     // Values are few: all of them say more than the one that looks like what was typed. Reasons are many.
@@ -122,6 +129,19 @@ mod tests {
     fn a_slip_is_told_on_one_line_with_what_to_type() {
         for (words, expected) in [
             (vec!["p861", "drill", "wacth"], "there is no command wacth, perhaps watch: type p861 drill [OPTIONS] <COMMAND>; more: p861 drill --help"),
+            (
+                vec!["p861", "drill", "stop", "d"],
+                "there is no command stop, perhaps abort, pause: type p861 drill [OPTIONS] <COMMAND>; more: p861 drill --help",
+            ),
+            (
+                vec!["p861", "ticket", "close", "t"],
+                "there is no command close, perhaps resolve, cancel: type p861 ticket [OPTIONS] <COMMAND>; more: p861 ticket --help",
+            ),
+            (
+                vec!["p861", "-d", "shinan", "--as", "li", "drill", "run"],
+                "<PLAN> is missing: type p861 drill run <PLAN> -d shinan --as li; more: p861 drill run --help",
+            ),
+            (vec!["p861", "incident"], "there is no command incident, perhaps ticket open: type p861 [OPTIONS] <COMMAND>; more: p861 --help"),
             (vec!["p861", "drill", "run"], "<PLAN> is missing: type p861 drill run <PLAN>; more: p861 drill run --help"),
             (
                 vec!["p861", "restore", "run", "b", "--yes"],

@@ -1,7 +1,6 @@
 //! What views of a run say, and what is said when one is left.
 
-use super::{Bilingual, Language, both, span, told::object};
-use p861_core::told::in_chinese;
+use super::{Bilingual, Language, both, span, told, told::object};
 use p861_crds::common::{ActionKind, RunPhase, StepCounts};
 use std::fmt::Write as _;
 
@@ -42,10 +41,14 @@ pub fn operator_says(message: &str) -> Bilingual {
     let (now, before) = message.split_once("; before: ").map_or((message, None), |(now, before)| (now, Some(before)));
     match (now, before) {
         ("waits for a person: retry, skip or abort", Some(failure)) => {
-            both(format!("failed: {failure}; retry, skip or abort"), format!("失败：{}；请重试、跳过或中止", in_chinese(failure)))
+            let Bilingual { en, zh } = told(failure);
+            both(format!("failed: {en}; retry, skip or abort"), format!("失败：{zh}；请重试、跳过或中止"))
         }
-        (_, Some(failure)) => both(message, format!("{}；此前：{}", in_chinese(now), in_chinese(failure))),
-        (_, None) => both(message, in_chinese(now)),
+        (_, Some(failure)) => {
+            let (now, failure) = (told(now), told(failure));
+            both(format!("{}; before: {}", now.en, failure.en), format!("{}；此前：{}", now.zh, failure.zh))
+        }
+        (_, None) => told(now),
     }
 }
 
@@ -196,16 +199,15 @@ pub fn action_read(noun: &str, name: &str, phase: RunPhase, back: &str) -> Bilin
 pub fn action_refused(kind: ActionKind, step: Option<&str>, by: Option<&str>, why: &str) -> Bilingual {
     let step = step.map(|step| format!(" {step}")).unwrap_or_default();
     let (en, zh) = by.map(|by| (format!(" of {by}"), format!("{by} 的"))).unwrap_or_default();
-    both(format!("{kind:?}{step}{en} had no effect: {why}"), format!("{zh}{}{step}无效：{}", super::value(kind).zh, in_chinese(why)))
+    let why = told(why);
+    both(format!("{kind:?}{step}{en} had no effect: {}", why.en), format!("{zh}{}{step}无效：{}", super::value(kind).zh, why.zh))
 }
 
 /// The action that this command has sent had no effect.
 pub fn run_action_refused(kind: ActionKind, step: Option<&str>, noun: &str, name: &str, why: &str) -> Bilingual {
     let step = step.map(|step| format!(" {step}")).unwrap_or_default();
-    both(
-        format!("{noun} {name}: {kind:?}{step} had no effect: {why}"),
-        format!("{}：{}{step}无效：{}", object(noun, name), super::value(kind).zh, in_chinese(why)),
-    )
+    let Bilingual { en, zh } = told(why);
+    both(format!("{noun} {name}: {kind:?}{step} had no effect: {en}"), format!("{}：{}{step}无效：{zh}", object(noun, name), super::value(kind).zh))
 }
 
 /// An action was not read.

@@ -110,6 +110,15 @@ async fn programs_get_an_object_a_line_while_they_watch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_starts_a_run_and_waits_gets_one_document() {
+    let hub = Hub::of("document").await;
+    hub.plan(true).await;
+    let said = hub.p861(&["drill", "run", "core", "-o", "json", "--timeout", "2s"]);
+    assert_eq!(said.code, 7, "{said:?}");
+    assert_eq!(said.json()["kind"], "Drill", "one document, however often the run changed: {said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_the_timeout_the_run_goes_on_and_it_is_said_how_to_come_back() {
     let hub = Hub::of("timeouts").await;
     hub.drill("d", "Running", json!([running("isolate", "under way")])).await;

@@ -2,6 +2,7 @@
 //!
 //! What to do is a sentence and commands. The commands stand apart, so that a test can read each of them as the command line would.
 
+pub mod alerts;
 mod any;
 mod duty;
 mod layers;
@@ -21,6 +22,8 @@ use p861_crds::Reason;
 pub const MEANING: Word = Word { en: "Meaning", zh: "含义" };
 /// Head of what to do about it.
 pub const WHAT_TO_DO: Word = Word { en: "What to do", zh: "处理" };
+/// Head of the reasons behind an alert.
+pub const REASONS: Word = Word { en: "Reasons", zh: "相关原因" };
 /// Head of the runbooks that say more.
 pub const RUNBOOK: Word = Word { en: "Runbook", zh: "处置手册" };
 

@@ -1,4 +1,4 @@
-use super::{ROOMS, Todo, explain};
+use super::{ROOMS, Todo, alerts::ALERTS, explain};
 use crate::{args, text::Language};
 use p861_crds::{Reason, generate::definitions};
 use regex::Regex;
@@ -177,6 +177,21 @@ fn the_runbooks_that_name_a_reason_are_named_by_it_and_all_are_there() {
             assert!(!named.contains(reason) || said.runbooks.contains(&alert.as_str()), "{alert} names {reason}, which doesn't name the runbook");
         }
         assert!(said.runbooks.is_empty() || said.todo.is_act(), "{reason} has a runbook and nothing to do");
+    }
+}
+
+#[test]
+fn every_alert_is_explained_as_the_list_of_runbooks_and_the_rules_have_it() {
+    let list = fs::read_to_string(folder("runbooks/README.md")).unwrap();
+    let row = Regex::new(r"(?m)^\| \[(P861\w+)\]\(\w+\.md\) \| (\w+) \| (.+) \|$").unwrap();
+    let listed: Vec<[String; 3]> = row.captures_iter(&list).map(|found| [1, 2, 3].map(|at| found[at].to_lowercase())).collect();
+    let told = ALERTS.iter().map(|alert| [alert.name, alert.severity, alert.meaning.en.trim_end_matches('.')].map(str::to_lowercase));
+    assert_eq!(told.collect::<Vec<_>>(), listed);
+    let rules = fs::read_to_string(folder("charts/p861/files/p861.rules.yaml")).unwrap();
+    let ruled = Regex::new(r"alert: (P861\w+)").unwrap().captures_iter(&rules).map(|found| found[1].to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(ALERTS.iter().map(|alert| alert.name.to_owned()).collect::<BTreeSet<_>>(), ruled);
+    for alert in &ALERTS {
+        assert!(alert.meaning.zh.ends_with('。') && !alert.meaning.zh.contains([',', ';']), "{}", alert.name);
     }
 }
 

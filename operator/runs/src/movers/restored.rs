@@ -37,7 +37,7 @@ impl Restorer<'_> {
         if let Some(unmet) = task.choice.unmet() {
             let rest = if task.preview { "" } else { "; what the others select was written" };
             let message = format!(
-                "the backup has nothing that spec.select.resources names: {unmet}. Correct kind, group and name (p861 restore preview lists what there is){rest}"
+                "the backup has nothing that spec.select.resources names: {unmet}. Correct kind, group and name (what there is: p861 restore preview){rest}"
             );
             return Err(WorkError::stated(Reason::NotFound, message, true));
         }

@@ -4,7 +4,7 @@ use crate::{
     ids::SiteName,
     maintenance::window::{Budget, Opening, Window, freeze_at},
     shown,
-    time::human_duration,
+    time::{human_duration, whole_seconds},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
@@ -120,7 +120,7 @@ impl Access {
 
     /// Why a window lets it not start now, and when it does.
     fn too_early(&self, opening: &Opening) -> String {
-        let takes = format!("{} (by its last backups and what it watches, or its expectedDuration)", human_duration(self.takes));
+        let takes = format!("{} (by its last backups and what it watches, or its expectedDuration)", human_duration(whole_seconds(self.takes)));
         match (opening.open, opening.next_open_time, self.fits) {
             (false, None, _) => "the window never opens again".to_owned(),
             (false, Some(opens), Some(fits)) if fits <= opens => format!("the window opens {}", self.local(opens)),

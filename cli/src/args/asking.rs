@@ -1,0 +1,86 @@
+//! `p861 help` and `p861 version`: whoever asks so has not read yet that these are options.
+
+use clap::Command;
+use std::ffi::OsString;
+
+/// The words with the option in the place of the word that asks: `p861 help drill run` is `p861 drill run --help`.
+pub fn as_options(mut words: Vec<OsString>, root: &Command) -> Vec<OsString> {
+    match asked(&words, root) {
+        Some((at, Asked::Help)) => {
+            words.remove(at);
+            words.push("--help".into());
+        }
+        Some((at, Asked::Version)) => {
+            words.insert(at, "--version".into());
+            words.truncate(at + 1);
+        }
+        None => {}
+    }
+    words
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Help,
+    Version,
+}
+
+/// The first word that stands where a command is expected and asks.
+fn asked(words: &[OsString], root: &Command) -> Option<(usize, Asked)> {
+    let mut command = root;
+    let mut rest = words.iter().enumerate().skip(1);
+    while let Some((at, word)) = rest.next() {
+        match word.to_str()? {
+            "--" => return None,
+            option if option.starts_with('-') => {
+                if takes_the_next(root, option) {
+                    rest.next();
+                }
+            }
+            "help" if command.has_subcommands() => return Some((at, Asked::Help)),
+            "version" if std::ptr::eq(command, root) => return Some((at, Asked::Version)),
+            name => command = command.find_subcommand(name)?,
+        }
+    }
+    None
+}
+
+/// Whether an option of every command has its value in the next word.
+fn takes_the_next(root: &Command, option: &str) -> bool {
+    let is_it = |argument: &&clap::Arg| match option.strip_prefix("--") {
+        Some(long) => argument.get_long() == Some(long),
+        None => argument.get_short().is_some_and(|short| option.strip_prefix('-').is_some_and(|rest| rest.chars().eq([short]))),
+    };
+    root.get_arguments().find(is_it).is_some_and(|argument| argument.get_action().takes_values())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_and_version_are_asked_for_by_a_word_as_by_an_option() {
+        for (typed, meant) in [
+            ("p861 help", "p861 --help"),
+            ("p861 help drill", "p861 drill --help"),
+            ("p861 help drill run", "p861 drill run --help"),
+            ("p861 drill help", "p861 drill --help"),
+            ("p861 drill help run", "p861 drill run --help"),
+            ("p861 -d shinan help --lang zh drill", "p861 -d shinan --lang zh drill --help"),
+            ("p861 help nothing", "p861 nothing --help"),
+            ("p861 version", "p861 --version"),
+            ("p861 --lang zh version -o json", "p861 --lang zh --version"),
+            // Names, values and texts that are spelled so.
+            ("p861 -d help status", "p861 -d help status"),
+            ("p861 --district=help status", "p861 --district=help status"),
+            ("p861 drill show help", "p861 drill show help"),
+            ("p861 ticket note t1 help", "p861 ticket note t1 help"),
+            ("p861 drill version", "p861 drill version"),
+            ("p861 -- help", "p861 -- help"),
+            ("p861", "p861"),
+        ] {
+            let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+            assert_eq!(as_options(words(typed), &super::super::grammar()), words(meant), "{typed}");
+        }
+    }
+}
