@@ -83,7 +83,7 @@ pub(super) fn facts(evidence: &Evidence, clock: Clock) -> Vec<Words> {
         Evidence::Unknown(stored) => {
             let unknown = evidence.unknown().unwrap_or_default();
             let Words { zh, en } = told(&unknown);
-            vec![t(format!("此版本无法读取：{zh}"), format!("this release can't read it: {en}")), same(format!("“{stored}”"))]
+            vec![t(format!("本版本无法读取：{zh}"), format!("this release can't read it: {en}")), same(format!("“{stored}”"))]
         }
         // No step of a drill proves anything else.
         other => vec![same(format!("“{}”", as_stored(other)))],
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn evidence_of_another_release_is_shown_as_it_is_stored_and_as_unknown() {
         let facts = read(json!({"v": 9, "kind": "dreamt", "of": "sheep"}));
-        assert!(facts[0].zh.starts_with("此版本无法读取：类型 ") && facts[0].en.contains("this release reads version 1"), "{facts:?}");
+        assert!(facts[0].zh.starts_with("本版本无法读取：类型 ") && facts[0].en.contains("this release reads version 1"), "{facts:?}");
         assert!(facts[1].zh.contains("sheep"), "{facts:?}");
         assert_eq!(read(json!({"v": 1, "kind": "nodeDrained", "node": "n1"}))[0].zh, "“nodeDrained {\"node\":\"n1\"}”", "what no drill proves");
     }

@@ -41,7 +41,7 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
     );
     let what = if report.drill_type == DrillType::Tabletop {
         t(
-            format!("{start}，对恢复预案“{}”进行桌面推演：编排全部步骤并预检，未触动任何系统，结论为{}。", plan.zh, result.zh),
+            format!("{start}，对恢复预案“{}”进行桌面演练：生成全部步骤并预检，未触动任何系统，结论为{}。", plan.zh, result.zh),
             format!("At {start} the plan “{}” was compiled and checked on paper; nothing was touched. It {}.", plan.en, verdict_en(report.result)),
         )
     } else {
@@ -324,7 +324,7 @@ pub(super) fn proof(report: &DrillReport, clock: Clock, digest: Option<&str>) ->
         html! {
             dl.facts {
                 @for version in &report.versions { dt { (shown(&version.name)) } dd { code { (shown(&version.version)) } } }
-                dt { (t("步骤编排摘要", "Digest of the steps")) } dd { code.long { (shown(&report.plan_digest)) } }
+                dt { (t("步骤清单摘要", "Digest of the steps")) } dd { code.long { (shown(&report.plan_digest)) } }
                 @if let Some(journal) = &report.journal { dt { (t("运行记录位置", "Journal")) } dd { code.long { (shown(journal)) } } }
                 @if let Some(digest) = digest { dt { (t("本报告数据摘要", "Digest of this report's data")) } dd { code.long { (digest) } } }
                 dt { (t("报告生成时间", "Report made")) } dd { (clock.full(report.generated_time)) " " small { (clock.name()) } }

@@ -143,9 +143,9 @@ pub(super) fn result(result: DrillResult) -> Words {
 
 pub(super) fn drill_type(kind: DrillType) -> Words {
     match kind {
-        DrillType::Tabletop => t("桌面推演", "Tabletop"),
+        DrillType::Tabletop => t("桌面演练", "Tabletop"),
         DrillType::Isolated => t("隔离演练", "Isolated"),
-        DrillType::Live => t("实战切换", "Live"),
+        DrillType::Live => t("实战演练", "Live"),
     }
 }
 
@@ -159,9 +159,9 @@ pub(super) fn proof(proof: Option<RpoProof>) -> Words {
 
 pub(super) fn level(level: Option<VerificationLevel>) -> Words {
     match level {
-        Some(VerificationLevel::Stored) => t("存储完好", "Stored"),
-        Some(VerificationLevel::Restored) => t("已恢复验证", "Restored"),
-        Some(VerificationLevel::Probed) => t("已通过应用检查", "Probed"),
+        Some(VerificationLevel::Stored) => t("已存储", "Stored"),
+        Some(VerificationLevel::Restored) => t("已恢复", "Restored"),
+        Some(VerificationLevel::Probed) => t("已恢复并检查", "Probed"),
         None => t("未验证", "not verified"),
     }
 }
@@ -231,7 +231,7 @@ pub(super) fn step(id: &str) -> Words {
         StepKey::CleanUp => t("清理", "clean up"),
         StepKey::Snapshot { .. } => t("创建卷快照", "take volume snapshots"),
         StepKey::RemoveSnapshots { .. } => t("移除卷快照", "remove volume snapshots"),
-        StepKey::Verify { .. } => t("校验备份", "verify the backup"),
+        StepKey::Verify { .. } => t("验证备份", "verify the backup"),
         StepKey::Restore { part: Part::Objects, .. } => t("恢复对象", "restore objects"),
         StepKey::Restore { part: Part::ObjectsAgain, .. } => t("再次恢复被拒的对象", "restore the refused objects again"),
         StepKey::Restore { part: Part::Volume(claim), .. } => t(format!("恢复卷 {claim}"), format!("restore volume {claim}")),
