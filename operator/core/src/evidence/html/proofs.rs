@@ -51,9 +51,10 @@ pub(super) fn facts(evidence: &Evidence, clock: Clock) -> Vec<Words> {
                 format!("snapshot {snapshot} is complete: blobs {blobs}, packs {packs}, {bytes}"),
             )]
         }
-        Evidence::ObjectsRestored { changes, left_out, left_out_names, not_served, adjusted, refused, patches_unmatched } => {
+        Evidence::ObjectsRestored { changes, left_out, left_out_names: _, not_served, adjusted, refused, patches_unmatched } => {
             let mut facts = vec![objects(changes)];
-            facts.extend(left_out.iter().map(|(why, number)| times(&with_names(why, *number, left_out_names.as_ref()), *number)));
+            // Their names stand where the copies are compared with the backups.
+            facts.extend(each(left_out));
             facts.extend(each(adjusted));
             facts.extend(not_served.iter().map(|(kind, number)| times(&t(format!("站点不支持 {kind}"), format!("the site doesn't serve {kind}")), *number)));
             facts.extend(refused.as_ref().map(first_refused));
@@ -93,7 +94,7 @@ pub(super) fn facts(evidence: &Evidence, clock: Clock) -> Vec<Words> {
 /// What a command has printed, in its own words.
 fn printed(output: &str) -> Words {
     let output = output.trim();
-    t(format!("输出 “{output}”"), format!("printed “{output}”"))
+    t(format!("输出：“{output}”"), format!("printed: “{output}”"))
 }
 
 fn named(zh: &str, en: &str, names: &[String]) -> Words {
@@ -202,8 +203,8 @@ mod tests {
         for (stored, zh, en) in [
             (
                 json!({"v": 1, "kind": "markerRead", "time": "2026-11-15T00:49:51Z", "output": "2026-11-15 00:49:51+00\n"}),
-                "数据中最新标记 2026-11-15 08:49:51\n输出 “2026-11-15 00:49:51+00”",
-                "newest marker in the data 2026-11-15 08:49:51\nprinted “2026-11-15 00:49:51+00”",
+                "数据中最新标记 2026-11-15 08:49:51\n输出：“2026-11-15 00:49:51+00”",
+                "newest marker in the data 2026-11-15 08:49:51\nprinted: “2026-11-15 00:49:51+00”",
             ),
             (
                 json!({"v": 1, "kind": "preflight", "checks": [{"name": "StandbyReachable", "passed": true, "seen": "laoshan-dr, 1 node"}]}),

@@ -201,8 +201,8 @@ pub(super) fn data(report: &DrillReport, clock: Clock) -> Markup {
     section(
         &t("六、所用备份", "6. Data that was recovered"),
         html! {
-            table {
-                thead { tr { th { (t("应用", "Application")) } th { (t("备份与快照", "Backup and snapshot")) } th { (t("恢复点", "Recovery point")) } @if marked { th { (t("数据中最新标记", "Newest marker in the data")) } } th { (t("事前验证", "Proven before")) } @if sized { th { (t("数据量", "Size")) } } } }
+            table.data {
+                thead { tr { th { (t("应用", "Application")) } th { (t("备份与快照", "Backup and snapshot")) } th { (t("恢复点", "Recovery point")) } @if marked { th { (t("最新标记", "Newest marker")) } } th { (t("事前验证", "Proven before")) } @if sized { th { (t("数据量", "Size")) } } } }
                 tbody {
                     @for application in &report.applications {
                         tr {
@@ -243,7 +243,7 @@ fn left_out(report: &DrillReport) -> Markup {
     html! {
         @if !all.is_empty() {
             h3 { (t("副本与备份的差异", "How the copies differed from the backups")) }
-            table {
+            table.differences {
                 thead { tr { th { (t("应用", "Application")) } th { (t("对象数", "Objects")) } th { (t("差异及原因", "What, and why")) } } }
                 tbody {
                     @for (application, list) in &all {
@@ -265,12 +265,12 @@ pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
         &t("七、偏差与人工操作", "7. Deviations and what people did"),
         html! {
             @if deviations.is_empty() { p { (t("全部步骤一次完成。", "Every step was done at its first attempt.")) } } @else {
-                table {
+                table.deviations {
                     thead { tr { th { (t("步骤", "Step")) } th { (t("结果", "Outcome")) } th { (t("次数", "Attempts")) } th { (t("最近一次情况", "What happened last")) } } }
                     tbody {
                         @for step in &deviations {
                             tr {
-                                td { (words::step(&step.id)) br; small { code { (shown(&step.id)) } } }
+                                td { (words::step(&step.id)) br; small { (words::step_id(&step.id)) } }
                                 td { span.outcome.(grade(step.outcome)) { (words::outcome(step.outcome)) } }
                                 td.number { (step.attempts) }
                                 td { (told(step.message.as_deref().unwrap_or("–"))) }
@@ -280,7 +280,7 @@ pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
                 }
             }
             @if report.actions.is_empty() { p { (t("无人工操作。", "No person intervened.")) } } @else {
-                table {
+                table.actions {
                     thead { tr { th { (t("时间", "Time")) } th { (t("操作人", "Who")) } th { (t("操作", "Action")) } @if of_steps { th { (t("步骤", "Step")) } } th { (t("理由或答复", "Reason or answer")) } } }
                     tbody {
                         @for action in &report.actions {
@@ -288,7 +288,7 @@ pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
                                 td.time { (clock.of_day(action.time)) }
                                 td { (shown(&action.by)) }
                                 td { (words::action(action.action)) @if action.refused.is_some() { br; span.outcome.bad { (t("无效", "no effect")) } } }
-                                @if of_steps { td { @match &action.step { Some(step) => small { code { (shown(step)) } }, None => "–" } } }
+                                @if of_steps { td { @match &action.step { Some(step) => small { (words::step_id(step)) }, None => "–" } } }
                                 td {
                                     (shown(action.answer.as_deref().or(action.reason.as_deref()).unwrap_or("–")))
                                     @if let (Some(_), Some(reason)) = (&action.answer, &action.reason) { br; (shown(reason)) }
@@ -364,7 +364,7 @@ pub(super) fn steps(report: &DrillReport, clock: Clock) -> Markup {
                 tbody {
                     @for step in &report.steps {
                         tr {
-                            td { code { (shown(&step.id)) } }
+                            td { (words::step_id(&step.id)) }
                             @if planned { td.time { (took_or(step.planned.map(|span| span.end.saturating_sub(span.start)), same("–"))) } }
                             td.time { @match step.started { Some(started) => (clock.of_day(started)), None => "–" } }
                             td.time { (took_or(step.started.zip(step.ended).map(|(started, ended)| ended.duration_since(started)), same("–"))) }

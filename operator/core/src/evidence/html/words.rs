@@ -219,6 +219,11 @@ pub(super) fn role(role: &str) -> Words {
     }
 }
 
+/// A step's id, which may be broken behind each of its parts.
+pub(super) fn step_id(id: &str) -> Markup {
+    html! { code { @for part in id.split_inclusive('/') { (shown(part)) @if part.ends_with('/') { wbr; } } } }
+}
+
 /// Description of a step for people, without the application, which is the heading above.
 pub(super) fn step(id: &str) -> Words {
     let Ok(key) = id.parse() else { return same(id) };
