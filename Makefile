@@ -4,8 +4,9 @@ SHELL := /bin/bash
 
 # Checkouts on one machine keep out of each other's way: their test beds are named by where they stand.
 MARK := $(shell printf %s "$(CURDIR)" | cksum | cut -d' ' -f1)
-DEMO := demo-$(MARK)
-BIN := target/debug
+# The test of the pages has a demo of its own.
+DEMO := $(or $(P861_DEMO),demo-$(MARK))
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
 # The builds that `make release` packs and `make bench` measures: release; or debug, which is quicker and serves to try the files out.
 PROFILE := release
@@ -17,7 +18,7 @@ if [ "$(P861_KEEP)" != 1 ]; then trap clean EXIT; trap 'exit 130' INT TERM; fi; 
 P861_BEDS=$$beds $(1)
 endef
 
-.PHONY: help demo demo-env clean-demo test bench bench-large scale soak strangers fuzz generate release setup build lint lint-selftest audit
+.PHONY: help demo demo-env clean-demo test bench bench-large scale soak book strangers fuzz generate release setup build lint lint-selftest audit
 
 help:
 	@echo 'make demo          two sites, two applications, one measured drill (KEEP=1 leaves the sites up)'
@@ -28,6 +29,7 @@ help:
 	@echo 'make bench-large   the same, and the memory that 300,000 objects take, which takes several times as long'
 	@echo 'make scale         12 districts, 20 repositories, 2,000 applications, 10,000 pods: how soon it settles, what it costs, and its memory'
 	@echo 'make soak          the whole night: every alert fires by its cause, becomes a ticket, and ends as its runbook says; every interleaving of the leases; and drills in the worst of company: killed leaders, aborts, a store that is gone or damaged (the night and the leases: about fourteen minutes; the drills come on top)'
+	@echo 'make book          the pages for newcomers and the runbooks, typed as they stand on one demo in a plain shell, and compared with what they promise (about half an hour; part of make soak)'
 	@echo 'make strangers     an application that nobody here wrote, MediaWiki on MariaDB: discovered, backed up, drilled, restored (about eight minutes)'
 	@echo 'make fuzz          what comes from outside, damaged in a hundred thousand ways (CASES=…; about two minutes)'
 	@echo 'make generate      write the CRDs and the references of API and command line'
@@ -75,6 +77,11 @@ soak: build
 	@cargo test --quiet --workspace --test suites -- --ignored runbook_alerts::every_alert --nocapture
 	@cargo test --quiet --workspace --lib -- --ignored lease::
 	@$(call on_beds,cargo test --quiet --workspace --test e2e -- --soak)
+	@$(MAKE) --no-print-directory book
+
+# README, the first hour, day and night, the runbooks, and the installation, in this order.
+book: build
+	@$(call on_beds,cargo test --quiet --workspace --test e2e -- --book)
 
 # Two sites, and the images of two more of Debian's packages.
 strangers: build

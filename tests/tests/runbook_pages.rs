@@ -311,7 +311,7 @@ fn every_command_of_every_page_works_as_it_is_pasted() {
     assert_eq!(told, [(&json!("Acknowledge"), &by), (&json!("Assign"), &by), (&json!("Note"), &by)]);
     assert_eq!((&actions[1]["assignee"], &actions[2]["reported"]), (&json!("shift-leader-a"), &json!(true)));
     assert!(desk.server.kubectl(&["get", "lease", "p861-operator", "--namespace", SYSTEM]).is_err(), "the lease was deleted");
-    assert_eq!(desk.server.get(&["node", "node-1"])["spec"]["unschedulable"], true, "the node was drained");
+    assert_eq!(desk.server.get(&["node", "node-1"])["spec"]["unschedulable"], json!(null), "the node was drained, and takes pods again");
     assert!(fs::read_to_string(desk.folder.path().join("work/ended.html")).expect("the report").contains("<title>ended</title>"));
 }
 

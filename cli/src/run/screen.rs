@@ -11,6 +11,7 @@ use crossterm::{
     queue,
     terminal::{self, BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen},
 };
+use rustix::termios::{QueueSelector, tcflush};
 use std::{
     io::{self, Write as _},
     sync::{
@@ -70,6 +71,8 @@ impl Screen {
     /// Takes the terminal, and listens to its keys.
     pub fn take(stand: Stand, colour: bool) -> Result<(Self, mpsc::UnboundedReceiver<Key>)> {
         terminal::enable_raw_mode().map_err(trouble)?;
+        // What was typed before the view was there is not for its keys: of a pasted block the rest would pause the run, skip a step, or abort it.
+        let _ = tcflush(io::stdin(), QueueSelector::IFlush);
         let screen = Self { stand, colour, drawn: 0, stop: Arc::new(AtomicBool::new(false)) };
         let mut out = io::stdout();
         if stand == Stand::Whole {

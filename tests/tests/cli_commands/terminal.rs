@@ -15,12 +15,17 @@ impl Hub {
 
     /// A command of the district at a terminal of so many columns.
     pub fn at_terminal_of(&self, columns: usize, arguments: &[&str]) -> Running {
+        self.at_terminal_after("", columns, arguments)
+    }
+
+    /// The same, after other commands of the shell, each with a semicolon behind it.
+    fn at_terminal_after(&self, before: &str, columns: usize, arguments: &[&str]) -> Running {
         let plain = self.command(arguments);
         let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
         let words: Vec<String> = std::iter::once(plain.get_program()).chain(plain.get_args()).map(quoted).collect();
         let mut command = Command::new("script");
         // Who runs the tests in the background has Ctrl-C ignored, and so would all that they start; a person's terminal hasn't.
-        let line = format!("stty rows 24 cols {columns}; exec env --default-signal=INT {}", words.join(" "));
+        let line = format!("stty rows 24 cols {columns}; {before}exec env --default-signal=INT {}", words.join(" "));
         command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]).env_remove("COLUMNS");
         command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running::start(command)
@@ -115,6 +120,21 @@ async fn the_view_shows_each_step_what_it_waits_for_and_how_long_it_took_before(
     assert!(shown.trim_end().ends_with("drill d continues: p861 drill watch d -d views"), "{shown}");
     assert!(said.out.contains("\u{1b}[?1049l") && said.out.contains("\u{1b}[?25h"), "the terminal is given back");
     assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([]), "looking asks nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_a_pasted_block_presses_no_keys_of_the_view() {
+    let hub = Hub::of("pasted").await;
+    hub.steps().await;
+    hub.drill("d", "Running", json!([running("isolate", "under way")])).await;
+    // The shell takes the first line. The second one is in the terminal when the view begins: its p would pause the drill, and its s skip a step.
+    let mut view = hub.at_terminal_after("read -r FIRST; ", 100, &["drill", "watch", "d"]);
+    view.press("p861 -d shinan drill watch d\rp861 -d shinan backup list\r");
+    view.until("q leave");
+    view.press("q");
+    let said = view.end();
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([]), "nothing was asked of the drill");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,13 @@
-//! docs/INSTALL.md, typed word for word with the files of a release. The last scene: at its end the operator is uninstalled, as the page ends.
+//! docs/INSTALL.md, typed line by line in a plain shell with the files of a release. The last scene: at its end the operator is uninstalled, as the page ends.
 
-use crate::pages::{READER, commands, type_script};
 use p861_testbed::bed::{BedError, Result};
 use p861_testbed::release::{self, IMAGE_REPOSITORY, VERSION};
 use p861_testbed::report::Report;
+use p861_tests::book::Page;
 use p861_tests::install::{SYSTEM, helm, program};
 use p861_tests::look::wait_rolled_out;
 use p861_tests::scenes::{Scene, demand};
-use p861_tests::stage::read;
+use p861_tests::typist::Typist;
 use p861_tests::{Look as _, Stage};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,30 +39,20 @@ spec:
       - {name: hello, image: \"localhost/p861-base:1\", imagePullPolicy: Never, command: [sleep, \"86400\"]}
 ";
 /// Typed where the page has installed everything and not yet begun to upgrade.
-const LOOK: &str = r#"
-echo "images: $(kubectl -n p861-system get pods -l app.kubernetes.io/component=operator -o jsonpath='{.items[*].spec.containers[*].image}')"
-echo "prober: $(kubectl --context "$SITE" -n p861-system get pods -l app.kubernetes.io/component=prober -o jsonpath='{.items[*].spec.containers[*].image}')"
-"#;
+const LOOK: [&str; 2] = [
+    "kubectl -n p861-system get pods -l app.kubernetes.io/component=operator -o jsonpath='{.items[*].spec.containers[*].image}'",
+    "kubectl --context \"$SITE\" -n p861-system get pods -l app.kubernetes.io/component=prober -o jsonpath='{.items[*].spec.containers[*].image}'",
+];
 
-fn installation(stage: &Stage) -> Result<()> {
+/// The page, on any stage. At its end no operator is there.
+pub fn installation(stage: &Stage) -> Result<()> {
     let folder = stage.folder().join("install");
     create(&folder)?;
     release_files(&folder)?;
     prepare(stage)?;
-    let kubeconfig = stage.bed.readers_kubeconfig()?;
-    let programs = [node_programs(stage, &folder)?, parent(&stage.bed.components.helm), parent(&stage.bed.components.kubectl)];
-
-    let page = read("docs/INSTALL.md")?;
-    let (first, rest) = page.split_once("\n## Upgrade\n").ok_or_else(|| BedError::Refused("the page has no section Upgrade".to_owned()))?;
-    let text = format!("{READER}{}{LOOK}{}", with_values(stage, &commands(first))?, commands(rest));
-    let said = type_script(stage, "docs/INSTALL.md", &text, &programs, |command| {
-        command.current_dir(&folder).env("HOME", &folder).env("KUBECONFIG", &kubeconfig);
-    })?;
-
+    let images = read(stage, &folder).map_err(BedError::Refused)?;
     let image = format!("{IMAGE_REPOSITORY}:{VERSION}");
-    for line in [format!("images: {image} {image}"), format!("prober: {image}"), format!("kubectl-p861 {VERSION}")] {
-        demand(said.lines().any(|found| found == line), || format!("no line \"{line}\": {said}"))?;
-    }
+    demand(images == [format!("{image} {image}"), image], || format!("what runs: {images:?}"))?;
     // The operator is gone, on both sites; what people declared is there.
     for site in stage.bed.sites() {
         let left = site.get(&["deployments", "--namespace", SYSTEM])?;
@@ -70,9 +60,26 @@ fn installation(stage: &Stage) -> Result<()> {
     }
     let backups = stage.standby()?.get(&["--namespace", "licang", "backups.platform861.io"])?;
     let phases: Vec<&str> = backups["items"].as_array().into_iter().flatten().filter_map(|backup| backup["status"]["phase"].as_str()).collect();
-    demand(!phases.is_empty() && phases.iter().all(|phase| *phase == "Succeeded"), || format!("backups: {phases:?}\n{said}"))?;
+    demand(!phases.is_empty() && phases.iter().all(|phase| *phase == "Succeeded"), || format!("backups: {phases:?}"))?;
     let key = fs::read_to_string(folder.join("dist/repository-key.txt")).unwrap_or_default();
     demand(key.len() > 20, || "the repository's key was not saved".to_owned())
+}
+
+/// Types the page, with its reader's values. Gives the images that ran before it came to upgrading.
+fn read(stage: &Stage, folder: &Path) -> std::result::Result<Vec<String>, String> {
+    let told = |error: BedError| error.to_string();
+    let page = with_values(stage, Page::read("docs/INSTALL.md")?)?;
+    let programs = [node_programs(stage, folder).map_err(told)?, parent(&stage.bed.components.helm), parent(&stage.bed.components.kubectl)];
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(programs.into_iter().chain(std::env::split_paths(&inherited))).map_err(|error| error.to_string())?;
+    let kubeconfig = stage.bed.readers_kubeconfig().map_err(told)?;
+    let mut typist = Typist::sit_down(folder, &[("HOME", folder.into()), ("KUBECONFIG", kubeconfig.into()), ("PATH", path)])?;
+    let later = ["Upgrade", "Uninstall"];
+    typist.read(&page, |block| !later.contains(&block.section.as_str()))?;
+    let images = LOOK.iter().map(|command| typist.type_own(command)).collect::<std::result::Result<_, _>>()?;
+    typist.read(&page, |block| later.contains(&block.section.as_str()))?;
+    typist.done()?;
+    Ok(images)
 }
 
 /// What `make release PROFILE=debug` writes into dist.
@@ -105,25 +112,28 @@ fn node_programs(stage: &Stage, folder: &Path) -> Result<PathBuf> {
     Ok(programs)
 }
 
-/// The commands with the reader's values in their first lines. The release is the one that the page is about.
-fn with_values(stage: &Stage, commands: &str) -> Result<String> {
-    let identity = stage.bed.services.identity("admin")?;
+/// The page with the reader's values in its first block. The release is the one that the page is about.
+fn with_values(stage: &Stage, mut page: Page) -> std::result::Result<Page, String> {
+    let told = |error: BedError| error.to_string();
+    let identity = stage.bed.services.identity("admin").map_err(told)?;
     let values = [
-        ("SITE_SERVER", stage.primary()?.server()),
+        ("SITE_SERVER", stage.primary().map_err(told)?.server()),
         ("S3_ENDPOINT", stage.bed.s3().endpoint()),
         ("S3_ACCESS_KEY", identity.access_key),
         ("S3_SECRET_KEY", identity.secret_key),
     ];
-    let mut text = commands.to_owned();
+    let lines = &mut page.blocks.first_mut().ok_or("the page asks for no values")?.lines;
     for (name, value) in values {
         let prefix = format!("export {name}=");
-        let line = commands.lines().find(|line| line.starts_with(&prefix)).ok_or_else(|| BedError::Refused(format!("the page does not ask for {name}")))?;
-        text = text.replace(line, &format!("{prefix}'{value}'"));
+        let line = lines.iter_mut().find(|line| line.text.starts_with(&prefix)).ok_or_else(|| format!("the page does not ask for {name}"))?;
+        line.text = format!("{prefix}'{value}'");
     }
-    for own in [format!("export VERSION={VERSION}\n"), format!("export S3_BUCKET={BUCKET}\n")] {
-        demand(text.contains(&own), || format!("the page has no line {own}"))?;
+    for own in [format!("export VERSION={VERSION}"), format!("export S3_BUCKET={BUCKET}")] {
+        if !lines.iter().any(|line| line.text == own) {
+            return Err(format!("the page has no line {own}"));
+        }
     }
-    Ok(text)
+    Ok(page)
 }
 
 fn parent(path: &Path) -> PathBuf {

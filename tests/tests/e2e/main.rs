@@ -1,14 +1,15 @@
 //! The product on two real sites: what it promises, and the bad days it must survive. Three stages play the acts, side by side; the scenes of an act share a stage.
 
 mod backups;
+mod book;
 mod drills;
 mod installation;
 mod isolation;
 mod leaders;
 mod maintenance;
 mod odd_files;
-mod pages;
 mod restores;
+mod runbooks;
 mod stores;
 mod strange;
 mod strangers;
@@ -23,9 +24,13 @@ fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == "--ignored") {
         return play("strangers", &[strangers::SCENES.to_vec()], &[vec![]]);
     }
+    // `make book`: the pages and the runbooks, on the demo.
+    if std::env::args().any(|argument| argument == "--book") {
+        return book::play();
+    }
     // `make soak`: the long forms of what others show here briefly.
     if std::env::args().any(|argument| argument == "--soak") {
-        let acts = [&drills::SCENES[..1], drills::SOAK, leaders::SOAK, stores::SOAK, maintenance::SOAK, pages::SOAK].concat();
+        let acts = [&drills::SCENES[..1], drills::SOAK, leaders::SOAK, stores::SOAK, maintenance::SOAK].concat();
         return play("soak", &[acts], &[vec![]]);
     }
     // The longest first.
@@ -39,7 +44,7 @@ fn main() -> ExitCode {
         isolation::SCENES.to_vec(),
         leaders::SCENES.to_vec(),
         backups::SCENES.to_vec(),
-        pages::SCENES.to_vec(),
+        book::SCENES.to_vec(),
         wrong::SCENES.to_vec(),
     ];
     // Installation takes the operator away, and with it the log that is searched for secrets.

@@ -1,6 +1,7 @@
 //! The runbooks as what they are: pages with sections, and commands to paste.
 
 use super::{root, text};
+use p861_tests::book;
 use std::collections::BTreeMap;
 
 /// A runbook.
@@ -39,39 +40,17 @@ impl Page {
 
     /// The lines of the page's blocks of shell commands, block by block.
     pub fn blocks(&self) -> Vec<Vec<String>> {
-        let (mut blocks, mut open): (Vec<Vec<String>>, bool) = (Vec::new(), false);
-        for line in self.text.lines().map(str::trim) {
-            match (open, line) {
-                (false, "```sh") => {
-                    open = true;
-                    blocks.push(Vec::new());
-                }
-                (true, "```") => open = false,
-                (false, fence) if fence.starts_with("```") => panic!("{}: a block that is not marked as sh: {fence}", self.name),
-                (true, command) if !command.is_empty() => blocks.last_mut().expect("a block").push(command.to_owned()),
-                _ => {}
-            }
-        }
-        assert!(!open, "{}: a block is not closed", self.name);
-        blocks
+        let lines = |block: book::Block| block.lines.into_iter().map(|line| line.text.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+        self.book().blocks.into_iter().map(lines).collect()
     }
 
     /// Commands that stand in the running text, between single backquotes.
     pub fn spans(&self) -> Vec<String> {
-        let mut open = false;
-        let prose = self.text.lines().filter(|line| {
-            let fence = line.trim_start().starts_with("```");
-            open ^= fence;
-            !open && !fence
-        });
-        let prose = prose.collect::<Vec<_>>().join("\n");
-        prose
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .filter(|span| ["p861 ", "kubectl ", "helm ", "restic "].iter().any(|program| span.starts_with(program)))
-            .map(ToOwned::to_owned)
-            .collect()
+        self.book().spans.into_iter().filter(book::Span::is_command).map(|span| span.line.text).collect()
+    }
+
+    fn book(&self) -> book::Page {
+        book::Page::parse(&self.name, &self.text).unwrap_or_else(|why| panic!("{why}"))
     }
 }
 
