@@ -100,7 +100,8 @@ fn perform(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
             }
             return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(4) });
         }
-        Command::Env { hub } => print!("{}", environment(&found(name, &report)?, *hub)?),
+        // Every new shell asks: what the bed is made of was told when it was brought up.
+        Command::Env { hub } => print!("{}", environment(&found(name, &Report::silent())?, *hub)?),
         Command::Down => bed::down(name, &report)?,
         Command::Release { programs, to, url } => {
             release::make(&release::Options { programs: programs.clone(), folder: to.clone(), url: url.clone() }, &report)?;

@@ -114,8 +114,8 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let Compiler { mut steps, ends, .. } = compiler;
     if facts.keep_for > SignedDuration::ZERO {
         let text = LocalizedText {
-            zh: Some("现在清理副本吗？回答“否”则继续保留供人查看，到期后自动清理".into()),
-            en: Some("Clean up now? No keeps the copy for people to look at; it is cleaned up when its time is over".into()),
+            zh: Some("现在清理副本吗？回答“否”则保留到期满".into()),
+            en: Some("Clean up now? No keeps the copy until its time is over".into()),
         };
         steps.push(
             Step::new(StepKey::Hold.id()?, Action::Ask {}, SignedDuration::from_mins(1))
