@@ -41,13 +41,17 @@ awk '
   }
   # What failed is said again at the end, with its first words: some see no more than the end.
   /^test .* \.\.\. FAILED/ { name = $0; sub(/^test /, "", name); sub(/ \.\.\. FAILED.*/, "", name); lost[++l] = suite ": " name }
+  # With --nocapture a result stands on a line of its own, after what its test printed.
+  /^test [^ ]+ \.\.\. / { of_line = $2 }
+  $0 == "FAILED" { lost[++l] = program ": " of_line }
+  /^failed: / || /^the stage .* could not be / { lost[++l] = $0 }
   /^error(\[E[0-9]+\])?:/ && !/targets? failed|test failed, to rerun/ { lost[++l] = $0 }
   /^test result:/ { heard = 0 }
   /^---- / || /^thread .* panicked at / { heard = 4 }
   heard > 0 && m < 60 { said[++m] = substr($0, 1, 600); heard-- }
   END {
     for (i = 1; i <= n; i++) printf "%-28s %4d passed %4d failed %6.0f s\n", order[i], passed[order[i]], failed[order[i]], seconds[order[i]]
-    if (l > 0) {
+    if (l > 0 || f > 0) {
       print "\nHeard of what failed:"
       for (i = 1; i <= m; i++) print "  " said[i]
       print "\nFailed:"

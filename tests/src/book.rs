@@ -295,7 +295,9 @@ mod tests {
             for block in Page::read(&path).unwrap().blocks.iter().filter(|block| block.marks.not_here.is_none()) {
                 for line in block.lines.iter().filter(|line| !line.text.contains("<<")) {
                     let command = line.text.split(" #").next().unwrap_or_default();
-                    let placeholder = command.split([' ', '"', '/']).find(|word| word.len() > 2 && word.chars().all(|letter| letter.is_ascii_uppercase()) && *word != "EOF" && *word != "YAML");
+                    let placeholder = command
+                        .split([' ', '"', '/'])
+                        .find(|word| word.len() > 2 && word.chars().all(|letter| letter.is_ascii_uppercase()) && *word != "EOF" && *word != "YAML");
                     assert_eq!(placeholder, None, "{path}:{}: {}", line.number, line.text);
                 }
             }

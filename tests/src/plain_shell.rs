@@ -211,7 +211,11 @@ mod tests {
     #[test]
     fn heredocs_and_loops_are_pasted_line_by_line() {
         let mut shell = shell();
-        let lines = ["cat <<EOF", "  name: $((1 + 1)), and what goes on past the end of the line, however wide the window may be: it is a hundred and forty columns", "EOF"];
+        let lines = [
+            "cat <<EOF",
+            "  name: $((1 + 1)), and what goes on past the end of the line, however wide the window may be: it is a hundred and forty columns",
+            "EOF",
+        ];
         for (line, last) in lines.into_iter().zip([false, false, true]) {
             shell.type_line(line).unwrap();
             let answer = shell.answer(LIMIT).unwrap();

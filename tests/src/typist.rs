@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn a_page_that_says_something_else_is_told_with_its_lines() {
-        let said = read("```sh\nfalse\ntrue   # exits 4: never\n(exit 4)   # exits 4 if it must\necho )\n```\n\n```sh\necho one\n```\n\n```text\ntwo\n```\n").unwrap_err();
+        let said = read("```sh\nfalse\ntrue   # exits 4: never\n(exit 4)   # exits 4 if it must\necho )\n```\n\n```sh\necho one\n```\n\n```text\ntwo\n```\n")
+            .unwrap_err();
         for words in [
             "4 of the page's commands",
             "page.md:2: `false`: it ended with 1, and the page says nothing of that",

@@ -209,7 +209,7 @@ fn refuse_empty_text(argument: Arg) -> Arg {
 
 /// A value out of a list is the same in small letters and in capitals.
 fn any_case(argument: Arg) -> Arg {
-    if argument.get_possible_values().is_empty() { argument } else { argument.ignore_case(true) }
+    if argument.get_action().takes_values() && !argument.get_possible_values().is_empty() { argument.ignore_case(true) } else { argument }
 }
 
 /// Changes each argument of a command and of those under it.

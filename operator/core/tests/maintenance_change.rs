@@ -171,7 +171,7 @@ fn steps_of_another_text_than_the_planned_one_are_nobodys_to_agree_to() {
     world.status.phase = Some(TicketPhase::Planned);
     world.spec.actions.push(said("replace the whole rack"));
     let decision = world.decide(1);
-    assert_eq!((decision.status.plan_digest, condition(&decision, "Approved").1), (None, "NotCompiled".to_owned()));
+    assert_eq!((decision.status.plan_digest.clone(), condition(&decision, "Approved").1), (None, "NotCompiled".to_owned()));
     assert_eq!((decision.status.phase, decision.next), (Some(TicketPhase::Planned), Some(after(1))), "it is compiled again at once");
     world.pass(1);
     assert!(world.status.plan_digest.is_some(), "and then has a digest again");

@@ -39,7 +39,9 @@ const CHAPTERS: &[Chapter] = &[
     ("docs/FIRST-NIGHT.md does what it says", |book| book.read("docs/FIRST-NIGHT.md", |_| true)),
     ("runbooks: every command of every diagnosis works on the demo", runbooks::diagnoses),
     ("runbooks: every command of every mitigation works on the demo", runbooks::mitigations),
-    ("docs/INSTALL.md leads from the files of a release to a first backup, and away again", |book| installation(&book.stage()?).map_err(|error| error.to_string())),
+    ("docs/INSTALL.md leads from the files of a release to a first backup, and away again", |book| {
+        installation(&book.stage()?).map_err(|error| error.to_string())
+    }),
     ("docs/FIRST-HOUR.md takes the demo down, and nothing is left of it", the_end),
 ];
 

@@ -55,7 +55,12 @@ const AROUND: [Around; 9] = [
         before: &["export NODE=$(kubectl --context \"$SITE\" get nodes -o jsonpath='{.items[0].metadata.name}')"],
         after: &[],
     },
-    Around { page: "P861NoLeader", sections: &[MITIGATION], before: &[], after: &["kubectl -n p861-system rollout status deployment/p861-operator --timeout=5m"] },
+    Around {
+        page: "P861NoLeader",
+        sections: &[MITIGATION],
+        before: &[],
+        after: &["kubectl -n p861-system rollout status deployment/p861-operator --timeout=5m"],
+    },
     Around {
         page: "P861TicketOverdue",
         sections: &[MITIGATION],

@@ -112,6 +112,7 @@ fn of_restore(more: Value) -> Plan<Action> {
         district: "shinan",
         site: &"west".into(),
         present: &claims(),
+        hidden: &[],
         deadline: DEADLINE,
         platform: None,
     };

@@ -168,11 +168,6 @@ pub struct LeftOutObjects {
     pub lists: Vec<StoredObject>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 /// Result of uncordoning a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -188,7 +188,7 @@ fn with_pause(run: &Played, from: i64, to: i64) -> Played {
         journal.push(Record { sequence: journal.sequence() + 1, ..record.clone() }).expect("a record");
     }
     let summary = summary(&run.plan, &journal, run.summary.completion.expect("an end")).expect("a summary");
-    Played { plan: run.plan.clone(), journal, summary }
+    Played { plan: run.plan.clone(), journal, summary, progress: BTreeMap::new() }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::super::{tests::read, *};
 use crate::{
     isolation::Entrypoint,
     maintenance::drain::DrainConsent,
-    runs::{Bubble, ClaimSnapshot, ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, PreflightSubject, SealFacts},
+    runs::{Bubble, ClaimSnapshot, ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, PreflightSubject, RefusedFiles, SealFacts},
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
