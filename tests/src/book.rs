@@ -297,7 +297,7 @@ mod tests {
                     let command = line.text.split(" #").next().unwrap_or_default();
                     let placeholder = command
                         .split([' ', '"', '/'])
-                        .find(|word| word.len() > 2 && word.chars().all(|letter| letter.is_ascii_uppercase()) && *word != "EOF" && *word != "YAML");
+                        .find(|word| word.len() > 2 && word.chars().all(|letter| letter.is_ascii_uppercase()) && !["EOF", "YAML", "TODO"].contains(word));
                     assert_eq!(placeholder, None, "{path}:{}: {}", line.number, line.text);
                 }
             }

@@ -121,9 +121,9 @@ impl PlainShell {
         }
     }
 
-    /// Waits until a command that runs shows a text.
+    /// Waits until a command that runs shows a text. Spaces at the end of a line are nothing that is seen.
     pub fn until(&mut self, text: &str, limit: Duration) -> Result<(), String> {
-        let until = Instant::now() + limit;
+        let (text, until) = (text.trim_end(), Instant::now() + limit);
         while !self.shown().contains(text) {
             if self.terminal.has_ended() {
                 return Err(format!("the command ended before it showed \"{text}\":\n{}", self.shown()));

@@ -33,7 +33,7 @@ pub fn missing_claim(missing: &MissingClaim) -> Bilingual {
 
 /// Files of a claim that changed or vanished while they were read.
 pub fn changed_files(changed: &ChangedFiles) -> Bilingual {
-    let chinese: Vec<String> = changed.first.iter().map(|first| p861_core::told::in_chinese(first)).collect();
+    let chinese: Vec<String> = changed.first.iter().map(|first| told(first).zh).collect();
     let is_all = usize::try_from(changed.count).is_ok_and(|count| count <= changed.first.len());
     let (more, more_zh) = if is_all { ("", "") } else { ("; …", "；…") };
     both(

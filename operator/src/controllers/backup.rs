@@ -90,7 +90,7 @@ impl RunKind for BackupRun {
         } else {
             let repository = repository_of(&self.context, backup).await?;
             if !was_looked_at(&repository) {
-                let message = format!("repository {} was not opened yet: p861 -d {namespace} status says why, if it lasts", repository.name_any());
+                let message = format!("repository {} was not opened yet; if that lasts, this says why: p861 -d {namespace} status", repository.name_any());
                 return Ok(Readiness::Wait { reason: Reason::RepositoryUnopened, message, again: REPOSITORY_INTERVAL });
             }
             repository.name_any()

@@ -93,7 +93,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::NamespaceTaken => act(
             "该命名空间已属于另一个应用或所有者。",
             "A namespace is in one application. Correct spec.namespaces. A restore or a drill writes into no namespace of another application: use one that no Application names, or wait until the run that owns it has ended.",
-            "一个命名空间只属于一个应用。请更正 spec.namespaces。恢复和演练不会写入其他应用的命名空间：请改用没有 Application 指明的命名空间，或等待占用它的任务结束。",
+            "一个命名空间只属于一个应用。请更正 spec.namespaces。恢复和演练不会写入其他应用的命名空间：请改用未被任何应用指明的命名空间，或等待占用它的任务结束。",
         )
         .run(&["p861 app list", "p861 drill list"]),
         Reason::NoChecks => act(

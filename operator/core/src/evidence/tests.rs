@@ -65,7 +65,8 @@ fn the_page_loads_nothing_from_anywhere() {
 fn every_sentence_stands_in_both_languages_and_either_can_open_first() {
     let zh = publish(&passed(), Language::Zh).expect("written").html;
     let en = publish(&passed(), Language::En).expect("written").html;
-    assert_eq!(zh.matches("lang=\"zh\"").count(), zh.matches("lang=\"en\"").count());
+    let (_, body) = zh.split_once("<main").expect("a body");
+    assert_eq!(body.matches("lang=\"zh\"").count(), body.matches("lang=\"en\"").count());
     assert!(zh.contains("id=\"show-zh\" checked") && !zh.contains("id=\"show-en\" checked"));
     assert!(en.contains("id=\"show-en\" checked") && !en.contains("id=\"show-zh\" checked"));
     for text in ["灾备演练报告", "Disaster-recovery drill report", "市南区核心业务", "Core services of Shinan", "8分41秒", "8m41s"] {
@@ -156,7 +157,7 @@ fn a_report_of_nothing_is_still_a_page() {
 
 #[test]
 fn a_table_of_the_page_has_no_column_without_a_value() {
-    let heads = ["Planned", "Newest marker in the data", "Size", "Proof of RPO", "<span lang=\"en\">Step</span></th><th><span lang=\"zh\">理由"];
+    let heads = ["Planned", "Newest marker", "Size", "Proof of RPO", "<span lang=\"en\">Step</span></th><th><span lang=\"zh\">理由"];
     let mut bare = aborted();
     bare.actions.retain(|action| action.step.is_none());
     for application in &mut bare.applications {

@@ -37,7 +37,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("the repository can't be measured: {error}", "无法统计备份库用量：{error}"),
     ("the repository could not be measured within {limit}", "未能在 {limit} 内统计备份库用量"),
     ("site {name}, where applications run, doesn't exist: kubectl get sites", "应用所在的站点 {name} 不存在：kubectl get sites"),
-    ("repository {repository} was not opened yet: p861 -d {namespace} status says why, if it lasts", "备份库 {repository} 尚未打开：若持续如此，p861 -d {namespace} status 会说明原因"),
+    ("repository {repository} was not opened yet; if that lasts, this says why: p861 -d {namespace} status", "备份库 {repository} 尚未打开；若持续如此，原因见：p861 -d {namespace} status"),
     ("folder.claimName is not supported by this release: use folder.path or s3", "本版本不支持 folder.claimName：请使用 folder.path 或 s3"),
     ("give exactly one of s3 and folder", "s3 与 folder 必须且只能填写一项"),
     ("the store took a second write of an object that was to be written only if absent: journals need a store with conditional writes (If-None-Match)", "存储接受了对已存在对象的重复写入：运行记录需要支持条件写入（If-None-Match）的存储"),

@@ -82,7 +82,7 @@ fn data_is_brought_for_all_at_once_and_starting_goes_group_by_group() {
     let plan = compiled(two_groups(), 0);
     assert_eq!(waits(&plan, "restore/two/objects"), ["prove-isolation", "verify/two"]);
     assert_eq!(waits(&plan, "verify/two"), ["isolate"]);
-    assert_eq!(waits(&plan, "start/two/tier/data"), ["check/one/login", "restore/two/objects", "restore/two/volume/files"]);
+    assert_eq!(waits(&plan, "start/two/tier/data"), ["check/one/login", "restore/two/objects", "restore/two/volume/files", "verify/two"]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn fault_f9_a_drill_on_another_site_maps_what_the_platform_declares_for_the_two(
 fn the_next_tier_waits_for_the_stream_that_the_tier_before_is_fed() {
     let plan = compiled(two_groups(), 0);
     assert_eq!(waits(&plan, "restore/one/stream/db"), ["start/one/tier/data"]);
-    assert_eq!(waits(&plan, "start/one/tier/web"), ["restore/one/stream/db", "start/one/tier/data"]);
+    assert_eq!(waits(&plan, "start/one/tier/web"), ["restore/one/stream/db", "start/one/tier/data", "verify/one"]);
 }
 
 #[test]
