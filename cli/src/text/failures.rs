@@ -277,7 +277,7 @@ pub fn no_such_step(noun: &str, name: &str, typed: &str, steps: &[String]) -> Bi
     let meant = perhaps(typed, steps.iter().map(String::as_str));
     both(
         format!("{noun} {name} has no step {typed:?}{}; nothing was requested; its steps: {}", meant.en, steps.join(", ")),
-        format!("{} 没有步骤 {typed:?}{}；未提出任何请求；现有步骤：{}", object(noun, name), meant.zh, steps.join("、")),
+        format!("{} 没有步骤“{typed}”{}；未提出任何请求；现有步骤：{}", object(noun, name), meant.zh, steps.join("、")),
     )
 }
 
@@ -285,7 +285,7 @@ pub fn no_such_step(noun: &str, name: &str, typed: &str, steps: &[String]) -> Bi
 pub fn several_steps_called(noun: &str, name: &str, typed: &str, steps: &[&str]) -> Bilingual {
     both(
         format!("several steps of {noun} {name} are called {typed:?}; name one by its id: {}", steps.join(", ")),
-        format!("{} 有多个步骤名为 {typed:?}，请用步骤标识指明：{}", object(noun, name), steps.join("、")),
+        format!("{} 有多个步骤名为“{typed}”，请用步骤标识指明：{}", object(noun, name), steps.join("、")),
     )
 }
 

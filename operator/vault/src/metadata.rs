@@ -2,6 +2,7 @@
 
 use crate::beneath::opened;
 use aws_smithy_types::base64;
+use jiff::SignedDuration;
 use rustic_core::repofile::{Metadata, Node, NodeType};
 use rustix::{
     fs::{AtFlags, CWD, FileType, StatxFlags, makedev, readlinkat, statx},
@@ -130,8 +131,8 @@ pub(crate) struct Standing {
     /// The number of a device.
     device: u64,
     pub(crate) size: u64,
-    /// Seconds.
-    pub(crate) modified: i64,
+    /// Since 1970.
+    modified: SignedDuration,
     /// Where a link leads.
     target: Option<PathBuf>,
 }
@@ -158,7 +159,7 @@ impl Standing {
             owner: (there.stx_uid, there.stx_gid),
             device: makedev(there.stx_rdev_major, there.stx_rdev_minor),
             size: there.stx_size,
-            modified: there.stx_mtime.tv_sec,
+            modified: SignedDuration::new(there.stx_mtime.tv_sec, i32::try_from(there.stx_mtime.tv_nsec).unwrap_or(0)),
             target,
         }))
     }
@@ -246,10 +247,15 @@ pub(crate) fn plain_difference(there: &Standing, node: &Node) -> Option<String> 
         return Some(format!("its mode is {:o}, in the backup {mode:o}", there.mode));
     }
     // File systems keep times more or less finely.
-    meta.mtime.filter(|mtime| mtime.as_second().abs_diff(there.modified) > 1).map(|mtime| {
-        let seen = jiff::Timestamp::from_second(there.modified).map_or_else(|_| "unknown".into(), |time| time.to_string());
+    meta.mtime.filter(|mtime| mtime.as_second().abs_diff(there.modified.as_secs()) > 1).map(|mtime| {
+        let seen = jiff::Timestamp::from_duration(there.modified).map_or_else(|_| "unknown".into(), |time| time.to_string());
         format!("its time is {seen}, in the backup {mtime}")
     })
+}
+
+/// Whether what is no file and no folder is there as it was saved, to the last digit of its time: nothing of it needs to be written.
+pub(crate) fn is_as_saved(there: &Standing, node: &Node) -> bool {
+    plain_difference(there, node).is_none() && node.meta.mtime.is_none_or(|mtime| mtime.as_duration() == there.modified)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ pub use compare::FolderComparison;
 
 use crate::{
     OnProgress, Progress, Repository, VaultError,
-    metadata::{Standing, difference, plain_difference, restore_root, same_kind},
+    metadata::{Standing, difference, is_as_saved, restore_root, same_kind},
     repository::Indexed,
     source::watched,
 };
@@ -313,7 +313,7 @@ fn is_same_special(entry: &RusticResult<(PathBuf, Node)>, place: &Path) -> bool 
     // A path that ends with a slash would lead through a link.
     let at = if path.as_os_str().is_empty() { place.to_owned() } else { place.join(path) };
     let there = Standing::at(CWD, at.as_os_str()).ok().flatten();
-    there.is_some_and(|there| plain_difference(&there, node).is_none())
+    there.is_some_and(|there| is_as_saved(&there, node))
 }
 
 /// Removes what stands where the backup has something else: the engine would write through it, or leave it as it is. A whole folder only goes if there is a
@@ -337,7 +337,7 @@ fn clear_the_way(entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &
             FileType::Directory => node.is_dir(),
             FileType::RegularFile => same_kind(&there, &node) && !there.shared && !second_name,
             // What is the same is not touched: whatever fails later, it is still there.
-            _ => plain_difference(&there, &node).is_none(),
+            _ => is_as_saved(&there, &node),
         };
         if stays {
             continue;

@@ -75,10 +75,9 @@ fn refuse_differences(found: &FolderComparison) -> Result<(), WorkError> {
     if removed + changed == 0 {
         return Ok(());
     }
-    let first = first.first().map_or_else(String::new, |first| format!(", for example {}", shorten(first, MAX_WARNING_CHARS)));
+    let (files, first) = (Noun::File.count(*removed), first.first().map(|first| shorten(first, MAX_WARNING_CHARS)).unwrap_or_default());
     let message = format!(
-        "its claim is there and not as in the backup: {} would be removed, {changed} changed{first}; nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace to overwrite it, or other namespaces",
-        Noun::File.count(*removed)
+        "its claim is there and not as in the backup: {files} would be removed, {changed} changed, for example {first}; nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace to overwrite it, or other namespaces"
     );
     Err(WorkError::stated(Reason::Conflicts, message, true))
 }

@@ -72,8 +72,8 @@ fn nothing_starts_on_the_standby_before_the_point_of_no_return_and_data_does_not
     let waits = |id: &str| -> Vec<String> { plan.step(&engine_world::id(id)).unwrap().dependencies().map(ToString::to_string).collect() };
     assert_eq!(waits("verify/approval"), ["preflight"]);
     assert_eq!(waits("promote"), ["stop/approval", "stop/identity"]);
-    assert_eq!(waits("start/identity/tier/data"), ["promote", "restore/identity/objects", "restore/identity/volume/files"]);
-    assert_eq!(waits("start/approval/tier/data"), ["check/identity/login", "restore/approval/objects", "restore/approval/volume/files"]);
+    assert_eq!(waits("start/identity/tier/data"), ["promote", "restore/identity/objects", "restore/identity/volume/files", "verify/identity"]);
+    assert_eq!(waits("start/approval/tier/data"), ["check/identity/login", "restore/approval/objects", "restore/approval/volume/files", "verify/approval"]);
     assert_eq!(waits("traffic"), ["check/approval/login"]);
 }
 

@@ -134,12 +134,14 @@ impl Occupied {
 impl fmt::Display for Occupied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { namespace, site, whose } = self;
-        write!(f, "namespace {namespace} of site {site} belongs to ")?;
-        match whose {
-            Whose::Application(name) => write!(f, "application {name}")?,
-            Whose::District(name) => write!(f, "an application of district {name}")?,
-        }
-        f.write_str(": a restore there would stop it and overwrite its data. Choose a namespace that no Application names")
+        let whose = match whose {
+            Whose::Application(name) => format!("application {name}"),
+            Whose::District(name) => format!("an application of district {name}"),
+        };
+        write!(
+            f,
+            "namespace {namespace} of site {site} belongs to {whose}: a restore there would stop it and overwrite its data. Choose a namespace that no Application names"
+        )
     }
 }
 
