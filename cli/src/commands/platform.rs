@@ -11,7 +11,7 @@ use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
-    hub::{Hub, Read, typed},
+    hub::{Hub, Read},
     printer::{Output, Printer},
     text::{self, Bilingual, Language, Word},
 };
@@ -145,7 +145,7 @@ async fn gaps(hub: &Hub, printer: &Printer, platform: &Platform, status: &Platfo
         status.layers.iter().filter(|layer| layer.state != State::Ready).for_each(|layer| printer.line(&Line::of(layer.layer.to_string())));
         return Ok(());
     }
-    printer.lines(&gap_table(status, hub.place(), printer.language));
+    printer.lines(&gap_table(status, printer.language));
     let names = item_names(hub, printer.language).await;
     let missing: Vec<String> = missing.iter().map(|key| names.get(*key).map_or_else(|| (*key).to_owned(), |name| format!("{key} {name}"))).collect();
     let provisional = status.items.iter().filter(|item| item.state == State::NotAssessed).count();
@@ -158,8 +158,8 @@ async fn gaps(hub: &Hub, printer: &Printer, platform: &Platform, status: &Platfo
     Ok(())
 }
 
-/// A row for each gap, the worst layers first; then the layers that are ready and counted. A remedy that is a command has the options that lead to the district.
-fn gap_table(status: &PlatformStatus, options: &str, language: Language) -> Vec<Line> {
+/// A row for each gap, the worst layers first; then the layers that are ready and counted.
+fn gap_table(status: &PlatformStatus, language: Language) -> Vec<Line> {
     let balance = status.balance.clone().unwrap_or_default();
     let mut layers: Vec<&LayerStatus> = status.layers.iter().collect();
     layers.sort_by_key(|layer| (std::cmp::Reverse(layer.state), layer.supportable.unwrap_or(i64::MAX)));
@@ -171,7 +171,7 @@ fn gap_table(status: &PlatformStatus, options: &str, language: Language) -> Vec<
             row.extend([
                 place(gap, layer.sites.len(), language),
                 Line::of(said(gap, language)),
-                Line::toned(Tone::Strong, typed(text::told(&gap.remedy).pick(language), options)),
+                Line::toned(Tone::Strong, text::told(&gap.remedy).pick(language)),
             ]);
             table.row(row);
         }
@@ -252,13 +252,13 @@ mod tests {
 
     #[test]
     fn gaps_stand_worst_first_and_a_layer_far_above_is_told_too() {
-        let text = |language| gap_table(&status(), " -d shinan", language).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let text = |language| gap_table(&status(), language).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
             text(Language::En),
             [
                 "LAYER         STATE  SUPPORTS  SITE        GAP                                                    REMEDY",
                 "Storage       Weak   17        laoshan-dr  repository main: 15.3 TiB of 20 TiB used, reserve 25%  add 4Ti",
-                "BaseSoftware  Weak   -         both        envoy-gateway: 1.6.0 installed, 1.6.1 declared         p861 ticket open upgrade envoy-gateway -d shinan",
+                "BaseSoftware  Weak   -         both        envoy-gateway: 1.6.0 installed, 1.6.1 declared         p861 ticket open upgrade envoy-gateway",
                 "Servers       Ready  42",
                 "Network       Ready  62                    oversized: more than 3 × Storage                       strengthen Storage first",
             ]
