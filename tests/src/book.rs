@@ -265,7 +265,7 @@ mod tests {
 
     fn runbooks() -> Vec<String> {
         let files = fs::read_dir(root().join("runbooks")).unwrap().map(|file| file.unwrap().file_name().to_string_lossy().into_owned());
-        files.filter(|file| file.ends_with(".md")).map(|file| format!("runbooks/{file}")).collect()
+        files.filter(|file| std::path::Path::new(file).extension().is_some_and(|extension| extension == "md")).map(|file| format!("runbooks/{file}")).collect()
     }
 
     #[test]

@@ -180,7 +180,9 @@ async fn check_target(context: &Context<'_>, backup: &Backup, spec: &RestoreSpec
 /// Whether a namespace of the site that the restore would fill is another application's, as the operator judges it.
 fn occupied(application: &Application, all: &[Application], spec: &RestoreSpec, site: &str) -> Option<Occupied> {
     let mut occupants = Occupants::default();
-    all.iter().for_each(|other| occupants.add(other));
+    for other in all {
+        occupants.add(other);
+    }
     let scope = Scope::of_city(&application.namespace().unwrap_or_default(), [site]).with_application(&application.name_any());
     let namespaces = targets(&application.spec, spec).into_values().collect();
     let fills = Action::MakeNamespaces { site: site.into(), namespaces, district: String::new(), preview: true };

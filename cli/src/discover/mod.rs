@@ -98,7 +98,7 @@ pub async fn look(client: &Client, namespace: &str) -> kube::Result<Found> {
     let size = |claim: &PersistentVolumeClaim| claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage").map(|size| size.0.clone());
     let claims = claims.iter().filter(|claim| !is_of_run(claim.labels())).map(|claim| Claim { name: claim.name_any(), size: size(claim) }).collect();
     let answering = answering(client, namespace).await?;
-    let mut found = Found { unread_maps, answering, ..Found::of(workloads, services, &maps, claims) };
+    let mut found = Found { answering, unread_maps, ..Found::of(workloads, services, &maps, claims) };
     if !found.is_empty() {
         found.of_cluster = cluster::look(client, namespace, &found).await?;
     }

@@ -13,7 +13,7 @@ pub fn usage(error: &Error, mut command: Command, words: &[OsString]) -> Bilingu
     command.build();
     let meant = meant(&command, words);
     let what = what(error);
-    let noun = if std::ptr::eq(meant, &command) { "" } else { meant.get_name() };
+    let noun = if std::ptr::eq(meant, &raw const command) { "" } else { meant.get_name() };
     let (en, zh) = instead(error, meant, noun);
     // Where something is missing, clap's own line has it in its place.
     let shortest = text_of(error.get(ContextKind::Usage)).filter(|_| error.kind() == ErrorKind::MissingRequiredArgument);

@@ -76,7 +76,9 @@ pub fn play() -> ExitCode {
             failed.extend(chapters.iter().map(|(name, _)| (*name).to_owned()));
         }
     }
-    failed.iter().for_each(|name| println!("failed: {name}"));
+    for name in &failed {
+        println!("failed: {name}");
+    }
     println!(
         "\ntest result: {}. {} passed; {} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
         if failed.is_empty() { "ok" } else { "FAILED" },

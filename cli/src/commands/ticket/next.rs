@@ -39,14 +39,14 @@ pub fn next(ticket: &MaintenanceTicket, person: Option<&str>, clock: &Clock) -> 
     let verb = |verb: &str| Some(format!("p861 ticket {verb} {name}"));
     let one = |state, said, command, is_awaited| Some(Next { state, said, command, is_awaited });
     match (ticket.spec.r#type, phase) {
-        (_, TicketPhase::Closed | TicketPhase::RolledBack | TicketPhase::Cancelled) => None,
+        (_, TicketPhase::Closed | TicketPhase::RolledBack | TicketPhase::Cancelled)
+        // A step that waits says itself what is next.
+        | (TicketType::Change, TicketPhase::InProgress) => None,
         (_, TicketPhase::Suspended) => one("Suspended", text::next_resume(), verb("resume"), false),
         (TicketType::Incident, TicketPhase::Open) => one("Open", text::nobody_has_it(), verb("ack"), true),
         (TicketType::Incident, _) => one("Acknowledged", text::next_resolve_incident(!status.alerts.is_empty()), verb("resolve"), false),
         (TicketType::Change, TicketPhase::Open | TicketPhase::Acknowledged | TicketPhase::Planned) => agreement(ticket, &status, person, &name),
         (TicketType::Change, TicketPhase::Approved | TicketPhase::Scheduled) => start(ticket, &status, clock, &name),
-        // A step that waits says itself what is next.
-        (TicketType::Change, TicketPhase::InProgress) => None,
         (TicketType::Change, TicketPhase::Verifying) => {
             let is_over = status.work_phase.is_none_or(RunPhase::is_end);
             if is_over { one("Verifying", text::next_resolve_change(), verb("resolve"), true) } else { None }

@@ -28,7 +28,6 @@ pub(crate) const VERSION_KEY: &str = "v";
 pub(crate) const KIND_KEY: &str = "kind";
 
 /// What an attempt of a step proves: one variant for each finding of an action.
-#[expect(clippy::large_enum_variant, reason = "one for each step, most of them stored and not in memory")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Evidence {

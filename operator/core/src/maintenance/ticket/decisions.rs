@@ -44,7 +44,9 @@ impl Pass<'_> {
         let told: Vec<String> = decisions.iter().filter(is_new).map(rejected).collect();
         self.status.approvals =
             Some(ApprovalCounts { required: whole(required_approvals(class)), given: whole(tally.given.len()), by: tally.given.clone(), decisions });
-        told.into_iter().for_each(|note| self.tell(Reason::Rejected, note, true));
+        for note in told {
+            self.tell(Reason::Rejected, note, true);
+        }
     }
 
     /// Who has rejected the change, and why; none if nobody has.

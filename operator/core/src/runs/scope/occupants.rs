@@ -222,7 +222,9 @@ mod tests {
 
     fn occupants(applications: &[Application]) -> Occupants {
         let mut occupants = Occupants::of(&[district("shinan", json!({})), district("laoshan", json!({"prefixes": ["laoshan-"], "names": ["shinan-lent"]}))]);
-        applications.iter().for_each(|application| occupants.add(application));
+        for application in applications {
+            occupants.add(application);
+        }
         occupants
     }
 

@@ -152,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn fault_i11_cluster_scoped_objects_that_a_site_permits_nobody_are_refused_before_a_backup_fails() {
-        let named = vec![ClusterResource { group: Some("scheduling.k8s.io".into()), kind: "PriorityClass".into(), name: "orchard".into() }];
+        let named = [ClusterResource { group: Some("scheduling.k8s.io".into()), kind: "PriorityClass".into(), name: "orchard".into() }];
         let site: SiteName = "laoshan-dr".into();
         for (code, names, refused) in [(200_u16, &named[..], false), (404, &named[..], true), (403, &named[..], true), (404, &[][..], false)] {
             let answer = move |request: Request<Body>| async move {
