@@ -198,15 +198,15 @@ async fn cancel(context: &RunContext, step_context: &StepContext, permitted: Per
     result.unwrap_or_else(|error| EffectOutcome::running(format!("being stopped: {error}")))
 }
 
-/// The outcome of an effect that may go no further: what an earlier pass has begun of it is stopped first.
+/// The outcome of an effect that the gate doesn't let go on. What an earlier pass has begun of it may be happening: while it is not known whether it may go on, the attempt
+/// stays; where it may not, it is stopped first.
 async fn given_up(context: &RunContext, step_context: &StepContext, permitted: Permitted<'_>, error: &Error) -> EffectOutcome {
-    let outcome = failed(error);
-    if error.category() != Category::Invalid {
-        return outcome;
+    if error.category() == Category::Transient {
+        return EffectOutcome::Unreachable(error.to_string());
     }
     match cancel(context, step_context, permitted).await {
         EffectOutcome::Running(progress) => EffectOutcome::Running(progress),
-        _ => outcome,
+        _ => failed(error),
     }
 }
 

@@ -16,6 +16,8 @@ struct Stored {
     version: u64,
     /// Namespaces that are being deleted: nothing can be created in them.
     terminating: Vec<String>,
+    /// A kind whose lists are refused, and how.
+    refused_lists: Option<(&'static str, StatusCode)>,
 }
 
 /// The API server.
@@ -125,6 +127,11 @@ impl FakeHub {
         }
     }
 
+    /// From now on lists of a kind are refused with this code; with none, they are given again.
+    pub fn refuse_lists(&self, plural: &'static str, code: Option<StatusCode>) {
+        self.0.lock().refused_lists = code.map(|code| (plural, code));
+    }
+
     /// Everything that is in a namespace.
     pub fn in_namespace(&self, namespace: &str) -> Vec<String> {
         self.0.lock().objects.keys().filter(|key| key.2 == namespace).map(|key| format!("{} {}", key.1, key.3)).collect()
@@ -140,7 +147,10 @@ impl FakeHub {
         let asked = asked(path);
         let missing = || refused(StatusCode::NOT_FOUND, "NotFound", &format!("{path} not found"));
         let Some(name) = asked.name.clone().or_else(|| body["metadata"]["name"].as_str().filter(|_| *method == Method::POST).map(str::to_owned)) else {
-            return (StatusCode::OK, stored.list(&asked, query));
+            return match stored.refused_lists {
+                Some((plural, code)) if plural == asked.plural => refused(code, "Refused", "no lists of these"),
+                _ => (StatusCode::OK, stored.list(&asked, query)),
+            };
         };
         let namespace = asked.namespace.clone().unwrap_or_default();
         let key = (asked.api.clone(), asked.plural.clone(), namespace.clone(), name);

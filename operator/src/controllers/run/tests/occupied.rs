@@ -1,6 +1,7 @@
 //! A restore fills no namespace of another application: neither when it begins, nor once it is under way.
 
 use super::*;
+use http::StatusCode;
 
 /// The restore of application approval, whose namespace goes to `target`.
 fn into(target: &str, mode: &str) -> Value {
@@ -49,4 +50,32 @@ async fn fault_i1_an_application_that_is_declared_meanwhile_ends_the_restore_bef
     let (phase, reason, message) = ending(&bed.status(&kind));
     assert_eq!((phase.as_str(), reason.as_str()), ("Failed", "NamespaceTaken"), "{message}");
     assert!(message.contains("belongs to application look") && bed.hub.of("jobs").is_empty(), "{message}");
+}
+
+#[tokio::test]
+async fn fault_i1_while_the_hub_does_not_say_whose_a_namespace_is_what_works_goes_on_and_where_it_refuses_that_is_stopped_first() {
+    for (code, ends) in [(StatusCode::INTERNAL_SERVER_ERROR, false), (StatusCode::TOO_MANY_REQUESTS, false), (StatusCode::FORBIDDEN, true)] {
+        let (bed, [_, kind, _]) = (Bed::new(), kinds());
+        bed.hub.put(kind.plural, &into("shinan-look", "Execute"));
+        let context = bed.process();
+        bed.until(&context, &kind, "a mover works", |bed| !bed.hub.of("jobs").is_empty()).await;
+        let jobs = |bed: &Bed| bed.hub.of("jobs").into_iter().map(|job| job["metadata"]["name"].to_string()).collect::<Vec<_>>();
+        let before = jobs(&bed);
+        bed.hub.refuse_lists("applications", Some(code));
+        // It has read nothing yet.
+        let context = bed.process();
+        if ends {
+            bed.until(&context, &kind, "the run ends", |bed| bed.status(&kinds()[1])["completionTime"].is_string()).await;
+            let (phase, _, message) = ending(&bed.status(&kind));
+            assert!(phase == "Failed" && jobs(&bed).is_empty(), "{code}: {phase} {message} {:?}", jobs(&bed));
+            continue;
+        }
+        let says = |bed: &Bed| bed.status(&kinds()[1])["currentSteps"].to_string();
+        bed.until(&context, &kind, "it says why it waits", |bed| says(bed).contains("no lists of these")).await;
+        assert_eq!((jobs(&bed), bed.status(&kind)["phase"].clone()), (before.clone(), json!("Running")), "{code}: {}", says(&bed));
+        assert!(!says(&bed).contains("\"attempt\":2"), "{code}: no second attempt beside the first: {}", says(&bed));
+        bed.hub.refuse_lists("applications", None);
+        bed.until(&context, &kind, "it goes on", |bed| !says(bed).contains("no lists of these")).await;
+        assert_eq!(jobs(&bed), before, "{code}");
+    }
 }
