@@ -1,7 +1,7 @@
 //! The CRD documents as they are installed, made from the types.
 
 use crate::{
-    Application, Approval, Backup, BackupRepository, ChangeTemplate, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform,
+    Application, Approval, Backup, BackupPolicy, BackupRepository, ChangeTemplate, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform,
     PlatformProfile, RecoveryPlan, Restore, Site, forms,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -25,6 +25,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         Platform::crd(),
         Application::crd(),
         BackupRepository::crd(),
+        BackupPolicy::crd(),
         Backup::crd(),
         Restore::crd(),
         RecoveryPlan::crd(),

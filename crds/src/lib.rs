@@ -38,6 +38,7 @@ pub use platform::{
 };
 pub use protection::{
     backup::{Backup, BackupSpec, BackupStatus},
+    policy::{BackupPolicy, BackupPolicySpec, BackupPolicyStatus},
     repository::{BackupRepository, BackupRepositorySpec, BackupRepositoryStatus},
     restore::{Restore, RestoreSpec, RestoreStatus},
 };

@@ -8,6 +8,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const DISTRICT_LABEL: &str = "platform861.io/district";
 /// Label: the application that an object belongs to.
 pub const APPLICATION_LABEL: &str = "platform861.io/application";
+/// Label of a Backup: the policy that has asked for it.
+pub const POLICY_LABEL: &str = "platform861.io/policy";
 /// Label: UID of the run (Backup, Restore, Drill) that made an object. What carries it, and nothing else, is removed when the run cleans up.
 pub const RUN_LABEL: &str = "platform861.io/run";
 /// Annotation of a namespace: UID of the run that has made it. Unlike [`RUN_LABEL`], it doesn't let that run remove it.

@@ -2,7 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 use p861_crds::{
-    Application, Approval, Backup, BackupRepository, ChangeTemplate, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform,
+    Application, Approval, Backup, BackupPolicy, BackupRepository, ChangeTemplate, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform,
     PlatformProfile, RecoveryPlan, Restore, Site,
 };
 use serde::de::DeserializeOwned;
@@ -48,6 +48,7 @@ fn every_example_that_is_accepted_can_be_read_into_its_type() {
                 "platform" => read::<Platform>(example, document),
                 "application" => read::<Application>(example, document),
                 "backuprepository" => read::<BackupRepository>(example, document),
+                "backuppolicy" => read::<BackupPolicy>(example, document),
                 "backup" => read::<Backup>(example, document),
                 "restore" => read::<Restore>(example, document),
                 "recoveryplan" => read::<RecoveryPlan>(example, document),

@@ -21,7 +21,11 @@ fn dry() -> PostParams {
 
 fn api(client: &Client, object: &DynamicObject) -> Api<DynamicObject> {
     let kind = &object.types.as_ref().expect("a kind").kind;
-    let plural = if kind == "BackupRepository" { "backuprepositories".to_owned() } else { format!("{}s", kind.to_lowercase()) };
+    let plural = match kind.as_str() {
+        "BackupRepository" => "backuprepositories".to_owned(),
+        "BackupPolicy" => "backuppolicies".to_owned(),
+        _ => format!("{}s", kind.to_lowercase()),
+    };
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("platform861.io", "v1alpha1", kind), &plural);
     match object.namespace() {
         Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
@@ -138,7 +142,7 @@ async fn every_example_is_accepted_or_refused_with_words_that_say_where_and_what
     }
     assert!(wrong.is_empty(), "{} examples:\n{}", wrong.len(), wrong.join("\n"));
     let served: BTreeSet<String> = kinds.keys().cloned().collect();
-    assert_eq!(served.len(), 15, "{served:?}");
+    assert_eq!(served.len(), 16, "{served:?}");
     for (what, count) in [("accepted", &accepted), ("refused", &refused)] {
         assert_eq!(count.keys().cloned().collect::<BTreeSet<_>>(), served, "each kind has examples that are {what}");
     }

@@ -425,6 +425,9 @@ pub struct ApplicationStatus {
     /// Backup policy in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_policy: Option<String>,
+    /// When its policy takes the next backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_backup_time: Option<Time>,
     /// The newest successful backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_backup: Option<BackupSummary>,

@@ -92,6 +92,9 @@ pub struct ObjectLimits {
     /// Backup repositories.
     #[schemars(range(min = 1, max = 64))]
     pub backup_repositories: i32,
+    /// Backup policies.
+    #[schemars(range(min = 1, max = 1000))]
+    pub backup_policies: i32,
     /// Backups, with the ended ones that `history` keeps: twelve of each application by default.
     #[schemars(range(min = 1, max = 100_000))]
     pub backups: i32,
@@ -127,6 +130,7 @@ impl Default for ObjectLimits {
             platforms: 2,
             applications: 500,
             backup_repositories: 8,
+            backup_policies: 32,
             backups: 7000,
             restores: 1000,
             recovery_plans: 100,

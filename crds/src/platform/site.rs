@@ -1,6 +1,9 @@
 //! Site: a Kubernetes cluster that is managed, in a failure domain of its own.
 
-use super::super::common::{Condition, LocalizedText, ObjectReference, Quantity};
+use super::super::{
+    common::{Condition, LocalizedText, ObjectReference, Quantity},
+    protection::policy::UploadHours,
+};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +38,9 @@ pub struct SiteSpec {
     /// The site's own Prometheus and Alertmanager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
+    /// Its line to the repositories, for a site behind a thin one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<Uplink>,
     /// Namespaces of software that districts share there: a Platform of any district may name their Gateways and HelmReleases, and its status says how they stand. Of
     /// other namespaces a district sees its own only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -80,6 +86,19 @@ pub struct Monitoring {
     /// Alertmanager. Changes silence alerts there, and the operator checks there whether a ticket's alerts still fire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<Endpoint>,
+}
+
+/// How much of a site's line movers take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Uplink {
+    /// Bytes that movers of the site upload per second, all together; at least 16Ki.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload_bytes_per_second: Option<Quantity>,
+    /// Hours with another limit. Of several that hold at once the first does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub hours: Vec<UploadHours>,
 }
 
 /// An HTTP endpoint with optional credentials.

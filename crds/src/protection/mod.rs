@@ -1,5 +1,6 @@
-//! Feature area *protection*: repositories, backups, restores.
+//! Feature area *protection*: repositories, policies, backups, restores.
 
 pub mod backup;
+pub mod policy;
 pub mod repository;
 pub mod restore;

@@ -43,7 +43,7 @@ pub struct BackupRepositorySpec {
     /// Maximum size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Quantity>,
-    /// Concurrency limits.
+    /// How much may be done with it at once.
     #[serde(default)]
     pub limits: RepositoryLimits,
 }
@@ -113,18 +113,21 @@ pub struct Encryption {
     pub key_secret_ref: ObjectReference,
 }
 
-/// Concurrency limits.
+/// How much may be done with the repository at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RepositoryLimits {
-    /// Maximum number of movers at a time.
+    /// Runs at a time whose movers use it.
     #[schemars(range(min = 1, max = 256))]
     pub movers: i32,
+    /// Bytes that movers upload to it per second, all together; at least 16Ki.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload_bytes_per_second: Option<Quantity>,
 }
 
 impl Default for RepositoryLimits {
     fn default() -> Self {
-        Self { movers: 4 }
+        Self { movers: 4, upload_bytes_per_second: None }
     }
 }
 

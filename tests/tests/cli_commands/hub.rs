@@ -71,7 +71,11 @@ pub fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value
 }
 
 fn resource(kind: &str) -> ApiResource {
-    let plural = if kind == "BackupRepository" { "backuprepositories".to_owned() } else { format!("{}s", kind.to_lowercase()) };
+    let plural = match kind {
+        "BackupRepository" => "backuprepositories".to_owned(),
+        "BackupPolicy" => "backuppolicies".to_owned(),
+        _ => format!("{}s", kind.to_lowercase()),
+    };
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("platform861.io", "v1alpha1", kind), &plural)
 }
 

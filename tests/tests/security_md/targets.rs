@@ -5,13 +5,14 @@ use crate::support::{documents, root};
 use serde_json::{Value, json};
 
 /// Our kinds, and whether each is in a namespace.
-const OURS: [(&str, &str, bool); 15] = [
+const OURS: [(&str, &str, bool); 16] = [
     ("Site", "sites", false),
     ("District", "districts", false),
     ("PlatformProfile", "platformprofiles", false),
     ("Platform", "platforms", true),
     ("Application", "applications", true),
     ("BackupRepository", "backuprepositories", true),
+    ("BackupPolicy", "backuppolicies", true),
     ("Backup", "backups", true),
     ("Restore", "restores", true),
     ("RecoveryPlan", "recoveryplans", true),

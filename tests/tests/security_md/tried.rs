@@ -62,7 +62,11 @@ async fn make(client: &Client, object: &Value) {
     let parsed: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
     let types = parsed.types.clone().expect("a kind");
     let group = types.api_version.split_once('/').map_or("", |(group, _)| group);
-    let plural = if types.kind == "BackupRepository" { "backuprepositories".to_owned() } else { format!("{}s", types.kind.to_lowercase()) };
+    let plural = match types.kind.as_str() {
+        "BackupRepository" => "backuprepositories".to_owned(),
+        "BackupPolicy" => "backuppolicies".to_owned(),
+        _ => format!("{}s", types.kind.to_lowercase()),
+    };
     let place = api(client, group, &types.kind, &plural, parsed.metadata.namespace.as_deref());
     let since = Instant::now();
     loop {

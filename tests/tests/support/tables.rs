@@ -5,14 +5,16 @@ pub type Table = &'static [(&'static str, &'static str)];
 
 pub const HUB: Table = &[
     ("sites.platform861.io districts.platform861.io platformprofiles.platform861.io platforms.platform861.io applications.platform861.io", "get list watch"),
-    ("backuprepositories.platform861.io recoveryplans.platform861.io maintenancewindows.platform861.io dutyrosters.platform861.io", "get list watch"),
+    ("backuprepositories.platform861.io backuppolicies.platform861.io recoveryplans.platform861.io", "get list watch"),
+    ("maintenancewindows.platform861.io dutyrosters.platform861.io", "get list watch"),
     ("backups.platform861.io restores.platform861.io drills.platform861.io", "get list watch patch"),
     ("backups.platform861.io", "create"),
     ("backups.platform861.io restores.platform861.io drills.platform861.io maintenancetickets.platform861.io approvals.platform861.io", "delete"),
     ("approvals.platform861.io changetemplates.platform861.io", "get list watch"),
     ("maintenancetickets.platform861.io", "get list watch create patch"),
     ("sites.platform861.io/status districts.platform861.io/status platformprofiles.platform861.io/status platforms.platform861.io/status", "patch"),
-    ("applications.platform861.io/status backuprepositories.platform861.io/status recoveryplans.platform861.io/status", "patch"),
+    ("applications.platform861.io/status backuprepositories.platform861.io/status backuppolicies.platform861.io/status", "patch"),
+    ("recoveryplans.platform861.io/status", "patch"),
     ("backups.platform861.io/status restores.platform861.io/status drills.platform861.io/status", "patch"),
     ("maintenancewindows.platform861.io/status dutyrosters.platform861.io/status", "patch"),
     ("approvals.platform861.io/status changetemplates.platform861.io/status maintenancetickets.platform861.io/status", "patch"),
@@ -55,7 +57,7 @@ pub const MOVER_BACKUP: Table =
 pub const MOVER_RESTORE: Table = &[("*", "get list create update patch delete escalate bind")];
 pub const READER: Table = &[
     ("platforms.platform861.io applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io", "get list watch"),
-    ("backups.platform861.io restores.platform861.io drills.platform861.io", "get list watch"),
+    ("backuppolicies.platform861.io backups.platform861.io restores.platform861.io drills.platform861.io", "get list watch"),
     ("maintenancewindows.platform861.io dutyrosters.platform861.io maintenancetickets.platform861.io approvals.platform861.io", "get list watch"),
     ("changetemplates.platform861.io", "get list watch"),
     ("events events.events.k8s.io", "get list watch"),
@@ -72,7 +74,7 @@ pub const ROLES: [(&str, &str, Table); 5] = [
                 "platforms.platform861.io applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io",
                 "create update patch delete",
             ),
-            ("backups.platform861.io restores.platform861.io", "create update patch delete"),
+            ("backuppolicies.platform861.io backups.platform861.io restores.platform861.io", "create update patch delete"),
             ("maintenancewindows.platform861.io dutyrosters.platform861.io", "create update patch delete"),
             ("maintenancetickets.platform861.io", "create update patch"),
             ("secrets", "create"),

@@ -37,13 +37,14 @@ pub enum Actor {
 pub type Uses = BTreeMap<Actor, BTreeMap<String, String>>;
 
 const GROUP: &str = "platform861.io";
-const OURS: [(&str, &str); 15] = [
+const OURS: [(&str, &str); 16] = [
     ("Site", "sites"),
     ("District", "districts"),
     ("PlatformProfile", "platformprofiles"),
     ("Platform", "platforms"),
     ("Application", "applications"),
     ("BackupRepository", "backuprepositories"),
+    ("BackupPolicy", "backuppolicies"),
     ("RecoveryPlan", "recoveryplans"),
     ("Backup", "backups"),
     ("Restore", "restores"),
