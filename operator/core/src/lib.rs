@@ -4,7 +4,7 @@
 //!
 //! Modules: `canonical` digests JSON; `platform` assesses a district's platform; `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` decides which steps are due; `objects`
 //! transforms Kubernetes objects; `isolation` closes the copy of a drill; `ids` types the names that must not be mixed up; `maintenance` decides about windows, duty and tickets; `evidence` generates reports;
-//! `fairness` shares workers among districts; `shown` writes times and durations for people; `told` tells messages in Chinese.
+//! `fairness` shares workers among districts; `schedule` says when something recurs; `shown` writes times and durations for people; `told` tells messages in Chinese.
 
 #![warn(clippy::missing_errors_doc)]
 
@@ -23,6 +23,7 @@ pub mod protection;
 pub mod quantity;
 pub mod recovery;
 pub mod runs;
+pub mod schedule;
 pub mod shown;
 pub mod time;
 pub mod told;

@@ -4,6 +4,7 @@
 
 use crate::{
     conditions::ConditionUpdate,
+    schedule::{ScheduleError, zone},
     shown,
     time::{after, parse_duration},
 };
@@ -18,7 +19,7 @@ use p861_crds::{
 };
 use std::collections::BTreeSet;
 
-use super::{ticket::clocks::Level, window};
+use super::ticket::clocks::Level;
 
 /// So far ahead gaps are looked for.
 pub const AHEAD: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -35,7 +36,7 @@ const EARLY: SignedDuration = SignedDuration::from_hours(2);
 pub enum RosterError {
     /// The time zone is unknown.
     #[error(transparent)]
-    Zone(#[from] window::WindowError),
+    Zone(#[from] ScheduleError),
     /// A date or a time is none.
     #[error("rotation {rotation} of level {level}: {what}")]
     Rotation {
@@ -143,7 +144,7 @@ impl Roster {
     /// # Errors
     /// If something in it can't be understood, or a name stands nowhere.
     pub fn parse(spec: &DutyRosterSpec, default_zone: &str) -> Result<Self, RosterError> {
-        let zone = window::zone(spec.time_zone.as_deref().unwrap_or(default_zone))?;
+        let zone = zone(spec.time_zone.as_deref().unwrap_or(default_zone))?;
         let names: BTreeSet<&str> = spec.people.iter().map(|person| person.name.as_str()).collect();
         let known = |place: String, person: &String| {
             if names.contains(person.as_str()) { Ok(()) } else { Err(RosterError::Stranger { place, person: person.clone() }) }

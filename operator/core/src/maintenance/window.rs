@@ -5,19 +5,18 @@
 
 use crate::{
     conditions::ConditionUpdate,
+    schedule::Schedule,
     shown,
     time::{after, human_duration, parse_duration},
 };
-use croner::{Cron, Weekday, parser::CronParser};
-use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
     ConditionType, Reason,
     maintenance::window::{ChangeClass, Freeze, MaintenanceWindowSpec, Recurrence},
 };
-use std::cell::Cell;
 
-/// Default time zone of schedules.
-pub const DEFAULT_ZONE: &str = "Asia/Shanghai";
+pub use crate::schedule::{Budget, DEFAULT_ZONE, ScheduleError, zone};
+
 /// Maximum length of one occurrence.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 31);
 /// Maximum number of state changes to examine before a window counts as never closing or never opening.
@@ -25,51 +24,13 @@ const HORIZON: usize = 2_000;
 
 /// So many openings are looked at for one that is long enough: more than a year of nightly ones.
 const OPENINGS: usize = 400;
-/// So far ahead a schedule is looked for: the 29th of February comes within it.
-const YEARS_AHEAD: i16 = 8;
-/// Days that are looked at for one question, over all windows and their recurrences. They take some 50 milliseconds; a year of
-/// nightly openings needs a sixth of them.
-const DAYS_PER_QUESTION: u32 = 400_000;
-/// Days of it that each window has in any case.
-const MIN_DAYS_PER_WINDOW: u32 = 4_000;
-/// How many days' looks an exact search costs, which knows of changes of clocks.
-const SEARCH_COST: u32 = 20;
-
-/// How much may still be looked at for an answer. Whoever writes schedules decides how much there is to look at, so beyond this an answer is "not in sight".
-#[derive(Clone, Debug)]
-pub struct Budget(Cell<u32>);
-
-impl Budget {
-    /// The share of each of so many windows in one question.
-    pub fn of_each(windows: usize) -> Self {
-        let windows = u32::try_from(windows).unwrap_or(u32::MAX).max(1);
-        Self(Cell::new((DAYS_PER_QUESTION / windows).max(MIN_DAYS_PER_WINDOW)))
-    }
-
-    fn spend(&self, days: u32) {
-        self.0.set(self.0.get().saturating_sub(days));
-    }
-
-    /// Whether nothing more is looked at: what was found last may be wrong.
-    fn is_spent(&self) -> bool {
-        self.0.get() == 0
-    }
-}
 
 /// A window that can't be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
-    /// The time zone is unknown.
-    #[error("time zone {0:?} is unknown: write an IANA name such as Asia/Shanghai")]
-    Zone(String),
-    /// A schedule is no cron pattern.
-    #[error("schedule {schedule:?} can't be read: {why}; write five fields: minute, hour, day of month, month, day of week")]
-    Schedule {
-        /// What was read.
-        schedule: String,
-        /// What is wrong.
-        why: String,
-    },
+    /// Its time zone or a schedule.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// A duration is none, or too long.
     #[error("duration {0:?} of a recurrence must be longer than 0s and at most 744h")]
     Duration(String),
@@ -78,81 +39,30 @@ pub enum WindowError {
 /// A schedule with the time that its occurrences last.
 #[derive(Clone, Debug)]
 struct Recurring {
-    cron: Cron,
-    zone: TimeZone,
+    schedule: Schedule,
     lasts: SignedDuration,
 }
 
 impl Recurring {
     fn parse(recurrence: &Recurrence, zone: &TimeZone) -> Result<Self, WindowError> {
-        let cron = parse_schedule(&recurrence.schedule)?;
+        let schedule = Schedule::parse(&recurrence.schedule, zone)?;
         let lasts = parse_duration(&recurrence.duration.0).map_err(|_| WindowError::Duration(recurrence.duration.0.clone()))?;
         if lasts <= SignedDuration::ZERO || lasts > LONGEST {
             return Err(WindowError::Duration(recurrence.duration.0.clone()));
         }
-        Ok(Self { cron, zone: zone.clone(), lasts })
+        Ok(Self { schedule, lasts })
     }
 
     /// The end of the occurrence that holds `at`. The latest start decides: it ends last, since all last equally long.
     fn end_around(&self, at: Timestamp, budget: &Budget) -> Option<Timestamp> {
-        let first = after(at, -self.lasts).to_zoned(self.zone.clone()).date();
-        let now = at.to_zoned(self.zone.clone());
-        if !self.has_day(first, now.date(), budget) {
-            return None;
-        }
-        budget.spend(SEARCH_COST);
-        let start = self.cron.find_previous_occurrence(&now, true).ok()?.timestamp();
+        let start = self.schedule.last(after(at, -self.lasts), at, budget)?;
         let end = after(start, self.lasts);
-        (start <= at && at < end).then_some(end)
+        (at < end).then_some(end)
     }
 
     fn next_start(&self, at: Timestamp, budget: &Budget) -> Option<Timestamp> {
-        let now = at.to_zoned(self.zone.clone());
-        let last = now.date().checked_add(YEARS_AHEAD.years()).unwrap_or(Date::MAX);
-        if !self.has_day(now.date(), last, budget) {
-            return None;
-        }
-        budget.spend(SEARCH_COST);
-        let start = self.cron.find_next_occurrence(&now, false).ok()?.timestamp();
-        (start > at).then_some(start)
+        self.schedule.next(at, budget)
     }
-
-    /// Whether one of these days is one of the schedule's. Without this, an exact search for a day that never comes goes on for thousands of years.
-    fn has_day(&self, first: Date, last: Date, budget: &Budget) -> bool {
-        let pattern = &self.cron.pattern;
-        let mut day = Some(first);
-        while let Some(looked_at) = day.filter(|day| *day <= last && !budget.is_spent()) {
-            budget.spend(1);
-            let (year, month) = (i32::from(looked_at.year()), u32::from(looked_at.month().unsigned_abs()));
-            if !pattern.month_match(month).unwrap_or(false) {
-                day = looked_at.last_of_month().tomorrow().ok();
-                continue;
-            }
-            let weekday = Weekday::from_days_from_sunday(u32::from(looked_at.weekday().to_sunday_zero_offset().unsigned_abs()));
-            if pattern.day_match(year, month, u32::from(looked_at.day().unsigned_abs()), weekday).unwrap_or(false) {
-                return true;
-            }
-            day = looked_at.tomorrow().ok();
-        }
-        false
-    }
-}
-
-/// Reads five cron fields.
-///
-/// # Errors
-/// If they are none.
-pub fn parse_schedule(schedule: &str) -> Result<Cron, WindowError> {
-    let fields = CronParser::builder().seconds(croner::parser::Seconds::Disallowed).year(croner::parser::Year::Disallowed).build();
-    fields.parse(schedule).map_err(|error| WindowError::Schedule { schedule: schedule.to_owned(), why: error.to_string() })
-}
-
-/// The time zone of that name.
-///
-/// # Errors
-/// If nobody knows it.
-pub fn zone(name: &str) -> Result<TimeZone, WindowError> {
-    TimeZone::get(name).map_err(|_| WindowError::Zone(name.to_owned()))
 }
 
 /// A window, ready to be asked.
@@ -344,10 +254,10 @@ mod tests {
         let window = Window::parse(&serde_json::from_value(spec).expect("a window"), DEFAULT_ZONE).expect("a window");
         let now: Timestamp = "2026-11-28T12:00:00Z".parse().expect("a time");
         let fits = |budget: &Budget| window.fits_within(ChangeClass::Normal, &[], now, SignedDuration::from_hours(9), budget);
-        let (full, small) = (Budget::of_each(1), Budget(Cell::new(1_000)));
+        let (full, small) = (Budget::of_each(1), Budget::of_days(1_000));
         assert_eq!(fits(&full), "2027-06-01T00:00:00Z".parse().ok());
         assert_eq!((fits(&small), small.is_spent(), full.is_spent()), (None, true, false), "a nightly opening of four hours is not long enough");
-        let opening = window.at_within(ChangeClass::Normal, &[], now, &Budget(Cell::new(1)));
+        let opening = window.at_within(ChangeClass::Normal, &[], now, &Budget::of_days(1));
         assert_eq!((opening.open, opening.next_open_time), (false, None));
     }
 }
