@@ -19,6 +19,7 @@ mod maintenance_told;
 mod maintenance_window;
 mod maintenance_work;
 mod outside;
+mod policy_world;
 mod protection_hold;
 mod runs_history;
 mod ticket_world;

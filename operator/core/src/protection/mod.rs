@@ -1,4 +1,4 @@
-//! Feature area *protection*: the steps of backups and restores, and the selection of a backup.
+//! Feature area *protection*: the steps of backups and restores, and the selection of a backup, and backups by a policy.
 
 pub mod backup;
 pub mod choose;
@@ -7,6 +7,7 @@ pub mod conclude;
 pub mod default_repository;
 pub mod folder;
 pub mod half_restored;
+pub mod policy;
 pub mod readable;
 pub mod restore;
 pub mod snapshots;

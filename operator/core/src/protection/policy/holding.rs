@@ -1,0 +1,98 @@
+//! Which policy holds for an application.
+
+use crate::platform::age::age;
+use p861_crds::{Application, BackupPolicy, platform::application::Criticality};
+
+/// The policy of an application.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Holding<'a> {
+    /// This one.
+    Policy(&'a BackupPolicy),
+    /// It names one that isn't there.
+    Missing(&'a str),
+    /// It names none, and none is the default of its criticality.
+    None,
+}
+
+impl<'a> Holding<'a> {
+    /// The policy, if there is one.
+    pub fn policy(self) -> Option<&'a BackupPolicy> {
+        match self {
+            Self::Policy(policy) => Some(policy),
+            Self::Missing(_) | Self::None => None,
+        }
+    }
+}
+
+/// The policy that holds for an application: the one that it names, or else the one that is the default of its criticality. `policies` are those of its namespace.
+pub fn holding<'a>(application: &'a Application, policies: &'a [BackupPolicy]) -> Holding<'a> {
+    match &application.spec.backup_policy_ref {
+        Some(named) => {
+            let policy = policies.iter().find(|policy| policy.metadata.name.as_ref() == Some(&named.name));
+            policy.map_or(Holding::Missing(&named.name), Holding::Policy)
+        }
+        None => default_of(application.spec.criticality, policies).map_or(Holding::None, Holding::Policy),
+    }
+}
+
+/// The default of a criticality: the oldest policy that lists it.
+pub fn default_of(criticality: Criticality, policies: &[BackupPolicy]) -> Option<&BackupPolicy> {
+    policies.iter().filter(|policy| policy.spec.default_for.contains(&criticality)).min_by_key(|policy| age(&policy.metadata))
+}
+
+/// Criticalities that a policy lists and an older one has, with the name of that one.
+pub fn taken_defaults<'a>(policy: &BackupPolicy, policies: &'a [BackupPolicy]) -> Vec<(Criticality, &'a str)> {
+    let of_another = |criticality: &Criticality| {
+        let default = default_of(*criticality, policies).filter(|default| default.metadata.name != policy.metadata.name)?;
+        // The list may be older than the policy that is looked at.
+        (age(&default.metadata) < age(&policy.metadata)).then(|| (*criticality, default.metadata.name.as_deref().unwrap_or_default()))
+    };
+    policy.spec.default_for.iter().filter_map(of_another).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn policy(name: &str, created: &str, default_for: &[&str]) -> BackupPolicy {
+        serde_json::from_value(
+            json!({"apiVersion": "platform861.io/v1alpha1", "kind": "BackupPolicy", "metadata": {"name": name, "creationTimestamp": created},
+            "spec": {"repositoryRef": {"name": "r"}, "schedule": "0 2 * * *", "defaultFor": default_for}}),
+        )
+        .expect("a policy")
+    }
+
+    fn application(criticality: &str, named: Option<&str>) -> Application {
+        let mut spec = json!({"department": "d", "namespaces": ["n"], "criticality": criticality});
+        if let Some(named) = named {
+            spec["backupPolicyRef"] = json!({"name": named});
+        }
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": "a"}, "spec": spec})).expect("one")
+    }
+
+    #[test]
+    fn an_application_has_the_policy_that_it_names_or_else_the_oldest_default_of_its_criticality() {
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z");
+        let policies = [policy("new", late, &["Critical", "Important"]), policy("old", early, &["Critical"]), policy("special", late, &[])];
+        for (criticality, named, expected) in [
+            ("Critical", None, Some("old")),
+            ("Important", None, Some("new")),
+            ("Ordinary", None, None),
+            ("Ordinary", Some("special"), Some("special")),
+            ("Critical", Some("special"), Some("special")),
+            ("Critical", Some("gone"), None),
+        ] {
+            let application = application(criticality, named);
+            let found = holding(&application, &policies);
+            assert_eq!(found.policy().and_then(|policy| policy.metadata.name.as_deref()), expected, "{criticality} {named:?}");
+            assert_eq!(matches!(found, Holding::Missing("gone")), named == Some("gone"), "{criticality} {named:?}");
+        }
+        assert_eq!(taken_defaults(&policies[0], &policies), [(Criticality::Critical, "old")]);
+        assert_eq!(taken_defaults(&policies[1], &policies), []);
+        // Made in one second, the first by name has it.
+        let twins = [policy("b", early, &["Ordinary"]), policy("a", early, &["Ordinary"])];
+        assert_eq!(taken_defaults(&twins[0], &twins), [(Criticality::Ordinary, "a")]);
+        assert_eq!(taken_defaults(&twins[1], &twins), []);
+    }
+}
