@@ -57,6 +57,7 @@ macro_rules! object_status {
 object_status!(
     p861_crds::ApplicationStatus,
     p861_crds::ApprovalStatus,
+    p861_crds::BackupPolicyStatus,
     p861_crds::BackupRepositoryStatus,
     p861_crds::ChangeTemplateStatus,
     p861_crds::DistrictStatus,

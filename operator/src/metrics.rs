@@ -27,6 +27,10 @@ pub struct Metrics {
     pub rpo_objective: GaugeVec,
     /// Backups by result.
     pub backup_runs: IntCounterVec,
+    /// Applications whose backup by a policy has not begun in time.
+    pub backup_late: IntGaugeVec,
+    /// Backups by a policy that did not begin in time.
+    pub backup_slots_missed: IntCounterVec,
     /// End of a plan's newest drill.
     pub drill_last_completion: GaugeVec,
     /// 1 for the result of a plan's newest drill.
@@ -120,6 +124,8 @@ impl Metrics {
             )?,
             rpo_objective: gauge("p861_application_rpo_objective_seconds", "RPO in force", &["district", "application"])?,
             backup_runs: counter("p861_backup_runs_total", "Backups by result", &["district", "application", "result"])?,
+            backup_late: whole("p861_backup_late_applications", "Applications whose backup has not begun in time", &["district", "policy"])?,
+            backup_slots_missed: counter("p861_backup_slots_missed_total", "Backups that did not begin in time", &["district", "policy"])?,
             drill_last_completion: gauge("p861_drill_last_completion_timestamp_seconds", "End of the newest drill", &["district", "plan"])?,
             drill_last_result: whole("p861_drill_last_result", "1 for the result of the newest drill", &["district", "plan", "result"])?,
             drill_rto: gauge("p861_drill_measured_rto_seconds", "RTO of the newest drill", &["district", "plan"])?,

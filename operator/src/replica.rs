@@ -230,7 +230,7 @@ impl Replica {
 }
 
 /// The controllers of all kinds.
-fn controllers_of(guarded: &Client, cache: &mut HubCache, probes: &Arc<controllers::platform::probes::Probes>) -> [PendingController; 15] {
+fn controllers_of(guarded: &Client, cache: &mut HubCache, probes: &Arc<controllers::platform::probes::Probes>) -> [PendingController; 16] {
     // A ticket that has installed something calls the Platforms, whose status says what is installed.
     let installs = Arc::new(tokio::sync::Notify::new());
     [
@@ -240,6 +240,7 @@ fn controllers_of(guarded: &Client, cache: &mut HubCache, probes: &Arc<controlle
         register_called(guarded, cache, Driver::of(controllers::platform::PlatformController::new(probes.clone())), installs.clone()),
         register(guarded, cache, Driver::of(controllers::application::ApplicationController::default())),
         register(guarded, cache, Driver::of(controllers::repository::RepositoryController::default())),
+        register(guarded, cache, Driver::of(controllers::policy::PolicyController::default())),
         register(guarded, cache, controllers::run::RunReconciler::<controllers::backup::BackupRun>::default()),
         register(guarded, cache, controllers::run::RunReconciler::<controllers::restore::RestoreRun>::default()),
         register(guarded, cache, Driver::of(controllers::plan::PlanController)),

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use p861_core::{
     conditions::ConditionUpdate,
     platform::{application, facts::Unseen},
-    protection::standing as protection,
+    protection::{policy::decide as policy, standing as protection},
     recovery::{conclude, standing as recovery},
     runs::{
         RunClass,
@@ -12,7 +12,7 @@ use p861_core::{
     },
 };
 use p861_crds::{
-    Application, Approval, Backup, Drill, MaintenanceTicket, Reason, RecoveryPlan, Restore,
+    Application, Approval, Backup, BackupPolicy, Drill, MaintenanceTicket, Reason, RecoveryPlan, Restore,
     common::HistoryLimits,
     names::{CLEANUP_FINALIZER, KEEP, TICKET_LABEL},
 };
@@ -83,7 +83,8 @@ fn said(facts: &HistoryFacts) -> Vec<String> {
     let unseen = Err(Unseen { reason: Reason::Unreachable, message: String::new() });
     let mut said = Vec::new();
     for application in &facts.applications {
-        let (status, conditions) = application::decide(application, &unseen, &facts.plans, (&facts.backups, &facts.restores), now());
+        let policy = policy::of_application(application, &facts.policies, &facts.backups, "UTC", now());
+        let (status, conditions) = application::decide(application, &unseen, &facts.plans, (&facts.backups, &facts.restores), &policy, now());
         said.push(format!("{status:?} {conditions:?}"));
     }
     for repository in ["r", "s"] {
@@ -342,6 +343,29 @@ fn fault_f8_of_each_group_as_many_stay_as_the_limits_say() {
 }
 
 #[test]
+fn of_an_application_s_backups_as_many_stay_as_its_policy_says_and_of_all_else_as_the_district_does() {
+    let policy = |name: &str, history: Value| -> BackupPolicy {
+        object("BackupPolicy", name, json!({"repositoryRef": {"name": "r"}, "schedule": "0 * * * *", "history": history}), json!({}))
+    };
+    let with = |name: &str, policy: &str| {
+        let mut application = application(name);
+        application.spec.backup_policy_ref = serde_json::from_value(json!({"name": policy})).expect("a reference");
+        application
+    };
+    let hours = |hours: i64| hours * 60;
+    let facts = HistoryFacts {
+        backups: ["a", "b", "c"].iter().flat_map(|of| (1..=9).map(move |n| backup(&format!("{of}{n}"), of, hours(n + 1)))).collect(),
+        drills: (1..=9).map(|n| drill(&format!("d{n}"), hours(n + 1))).collect(),
+        applications: vec![with("a", "long"), with("b", "silent"), application("c")],
+        policies: vec![policy("long", json!({"succeeded": 4, "failed": 1})), policy("silent", Value::Null)],
+        ..HistoryFacts::default()
+    };
+    let left = without(&facts, &to_collect(&facts, LIMITS, now()));
+    let left_of = |of: &str| -> usize { left.backups.iter().filter(|backup| backup.spec.application_ref.name == of).count() };
+    assert_eq!((left_of("a"), left_of("b"), left_of("c"), left.drills.len()), (4, 2, 2, 2));
+}
+
+#[test]
 fn fault_f8_the_newest_of_each_level_and_one_damaged_stay_however_old_they_are() {
     let proven = |name: &str, minutes: i64, level: &str| {
         let mut backup = backup(name, "a", minutes);
@@ -385,6 +409,7 @@ fn fault_f8_an_approval_goes_with_its_subject_and_by_its_uid_only() {
         group: vec!["Incident".into()],
         succeeded: true,
         order: now() - jiff::SignedDuration::from_hours(24 * 50),
+        limits: HistoryLimits { succeeded: 1, failed: 1 },
     };
     assert_eq!(gone, [expected]);
 }

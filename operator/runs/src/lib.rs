@@ -28,6 +28,7 @@ pub mod run_objects;
 pub mod secrets;
 pub mod sharing;
 pub mod sites;
+pub mod slots;
 pub mod status;
 pub mod thinking;
 pub mod tls;

@@ -1,6 +1,6 @@
 //! Application: whether it is found, healthy, protected and recoverable. Also writes its marker once per period.
 
-use super::{cached_district, plan::members, refuse_foreign_namespaces, refuse_taken_namespaces, run::scope_of, site_of};
+use super::{cached_district, plan::members, refuse_foreign_namespaces, refuse_taken_namespaces, run::scope_of, site_of, window::zone_of};
 use crate::{
     context::{Context, ReadContext},
     driver::{Controller, Decision, DecisionOf},
@@ -16,12 +16,13 @@ use p861_core::{
         facts::Unseen,
         pattern::{has_patterns, refuse_patterns},
     },
+    protection::policy::decide::of_application,
     recovery::objectives,
     runs::Scope,
     told::Noun,
 };
 use p861_crds::{
-    Application, ApplicationSpec, ApplicationStatus, Backup, ConditionType, Reason, RecoveryPlan, Restore, common::ContainerCommand,
+    Application, ApplicationSpec, ApplicationStatus, Backup, BackupPolicy, ConditionType, Reason, RecoveryPlan, Restore, common::ContainerCommand,
     platform::application::Check,
 };
 use p861_runs::{
@@ -61,6 +62,10 @@ pub struct Observed {
     backups: Vec<Backup>,
     /// Those that write where an application runs.
     restores: Vec<Restore>,
+    /// All policies of its district.
+    policies: Vec<BackupPolicy>,
+    /// The district's time zone.
+    zone: String,
     last_marker: Option<Timestamp>,
 }
 
@@ -89,12 +94,16 @@ impl Controller for ApplicationController {
             seen: seen.map_err(|error| Unseen { reason: error.reason(), message: error.to_string() }),
             backups: context.cache.filter_map(Some(&namespace), own).await?,
             restores: context.cache.filter_map(Some(&namespace), in_place).await?,
+            policies: context.cache.list(&namespace).await?,
+            zone: zone_of(context, &namespace).await?,
             last_marker: self.markers.lock().get(&application.uid().unwrap_or_default()).copied(),
         })
     }
 
     fn decide(application: &Application, observed: &Observed, now: Timestamp) -> DecisionOf<Self> {
-        let (status, conditions) = application::decide(application, &observed.seen, &observed.plans, (&observed.backups, &observed.restores), now);
+        let runs = (observed.backups.as_slice(), observed.restores.as_slice());
+        let policy = of_application(application, &observed.policies, &observed.backups, &observed.zone, now);
+        let (status, conditions) = application::decide(application, &observed.seen, &observed.plans, runs, &policy, now);
         let seen = observed.seen.as_ref().ok();
         let turn = application.spec.marker.as_ref().filter(|_| seen.is_some()).map(|marker| marker_turn(marker, observed.last_marker, now));
         let next_marker = turn.and_then(|turn| Duration::try_from(turn.next).ok());

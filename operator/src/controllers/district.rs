@@ -123,7 +123,7 @@ impl Controller for DistrictController {
         if let Effects::Establish(ended) = &decision.effects
             && !ended.is_empty()
         {
-            history::collect(context, district.hub_namespace(), district.spec.history, ended).await;
+            history::collect(context, district.hub_namespace(), ended).await;
         }
         Ok(None)
     }

@@ -38,7 +38,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
 /// Version of the stored document.
 const FORMAT_VERSION: u32 = 1;
 
-/// The runs of a namespace whose objects go now.
+/// The runs of a namespace whose objects go now. `limits` are those of the District.
 ///
 /// # Errors
 /// If the objects can't be read.
@@ -61,16 +61,17 @@ async fn facts(context: &Context, namespace: &str, source: ReadFrom) -> Result<H
         approvals: source.list(context, namespace).await?,
         applications: source.list(context, namespace).await?,
         plans: source.list(context, namespace).await?,
+        policies: source.list(context, namespace).await?,
     })
 }
 
 /// Stores the runs in the repository and removes their objects. What fails is logged, and tried again at the next look; it does not hold up the others.
-pub async fn collect(context: &Context, namespace: &str, limits: HistoryLimits, ended: &[EndedRun]) {
+pub async fn collect(context: &Context, namespace: &str, ended: &[EndedRun]) {
     let all_of_them = async {
         let mut repositories: Vec<BackupRepository> = all(&context.hub.client, namespace).await?;
         repositories.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         let repositories: Vec<String> = repositories.into_iter().filter_map(|repository| repository.metadata.name).collect();
-        let place = Place { context, namespace, repositories: &repositories, limits };
+        let place = Place { context, namespace, repositories: &repositories };
         let mut failed = Ok(());
         for run in ended {
             let collected = match run.class {
@@ -98,8 +99,6 @@ struct Place<'a> {
     namespace: &'a str,
     /// The namespace's repositories, sorted.
     repositories: &'a [String],
-    /// How many stay, of objects and of documents.
-    limits: HistoryLimits,
 }
 
 impl Place<'_> {

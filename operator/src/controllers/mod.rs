@@ -10,6 +10,7 @@ pub mod history;
 pub mod plan;
 pub mod platform;
 pub mod points;
+pub mod policy;
 pub mod profile;
 pub mod repository;
 pub mod restore;

@@ -4,7 +4,7 @@ use super::{age::age, district::plan_of, facts::Unseen};
 use crate::{
     conditions::ConditionUpdate,
     ids::SiteName,
-    protection::{choose, half_restored, standing},
+    protection::{choose, half_restored, policy::decide::ApplicationPolicy, standing},
     recovery::objectives,
     time::parse_duration,
 };
@@ -98,6 +98,7 @@ pub fn decide(
     seen: &Result<ApplicationSeen, Unseen>,
     plans: &[RecoveryPlan],
     (backups, restores): (&[Backup], &[Restore]),
+    policy: &ApplicationPolicy,
     now: Timestamp,
 ) -> (ApplicationStatus, Vec<ConditionUpdate>) {
     let name = application.metadata.name.as_deref().unwrap_or_default();
@@ -122,6 +123,8 @@ pub fn decide(
         status.last_backup = Some(BackupSummary { name: point.backup.clone(), recovery_point_time: Time(point.time) });
     }
     status.verified = standing::verified(name, backups);
+    status.backup_policy.clone_from(&policy.name);
+    status.next_backup_time = policy.next.map(Time);
     status.half_restored = half_restored::half_restored(application, restores, now);
     let namespace = application.metadata.namespace.as_deref().unwrap_or_default();
     let half = status.half_restored.as_ref().map(|half| format!("{}; {}", half_restored::told(half), half_restored::remedy(namespace, name)));
@@ -129,7 +132,7 @@ pub fn decide(
     status.recovery_plan = plan.and_then(|plan| plan.metadata.name.clone());
     let recoverable = standing::recoverable(name, &status.verified, now);
     let ready_to_failover = standing::ready_to_failover(plan, &recoverable);
-    updates.extend([standing::protected(name, &newest, half.as_deref(), rpo, now), recoverable, ready_to_failover]);
+    updates.extend([standing::protected(name, &newest, half.as_deref(), (policy, rpo), now), recoverable, ready_to_failover]);
     (status, updates)
 }
 
@@ -221,11 +224,14 @@ mod tests {
     fn an_application_that_is_not_found_keeps_its_site_and_is_of_unknown_health() {
         let mut object = application("a", "2026-01-01T00:00:00Z", &["x"]);
         let seen = Ok(ApplicationSeen { site: "hill".into(), found: "1 workloads".into(), checks: Vec::new() });
-        let (status, _) = decide(&object, &seen, &[], (&[], &[]), now());
+        let policy = ApplicationPolicy { name: Some("critical".into()), next: Some(now()), ..ApplicationPolicy::default() };
+        let (status, _) = decide(&object, &seen, &[], (&[], &[]), &policy, now());
+        assert_eq!((status.backup_policy.as_deref(), status.next_backup_time.clone()), (Some("critical"), Some(Time(now()))));
         assert_eq!(status.active_site.as_deref(), Some("hill"));
         object.status = Some(status);
         let lost = Err(Unseen { reason: Reason::Unreachable, message: "no answer".into() });
-        let (status, updates) = decide(&object, &lost, &[], (&[], &[]), now());
+        let (status, updates) = decide(&object, &lost, &[], (&[], &[]), &ApplicationPolicy::default(), now());
+        assert_eq!((status.backup_policy, status.next_backup_time), (None, None));
         assert_eq!(status.active_site.as_deref(), Some("hill"));
         let told: Vec<_> = updates.iter().map(|update| (update.kind.as_str(), update.status, update.reason.as_str())).collect();
         assert_eq!(

@@ -1,6 +1,9 @@
 //! How an application is protected, and what a repository's backups say of it.
 
-use super::choose::{self, NoRecoveryPoint, RecoveryPoint};
+use super::{
+    choose::{self, NoRecoveryPoint, RecoveryPoint},
+    policy::decide::ApplicationPolicy,
+};
 use crate::{
     conditions::{ConditionUpdate, ObjectEvent},
     shown,
@@ -15,12 +18,13 @@ use std::collections::BTreeSet;
 /// A proof older than this is no proof. Source: profile 861-2008's policy for Important applications; BackupPolicy will state it.
 pub const PROOF_MAX_AGE: SignedDuration = SignedDuration::from_hours(168);
 
-/// Protected: whether the newest sound backup is within the RPO. `half` says that none counts which is taken now, and what to do about it.
+/// Protected: whether the newest sound backup is within the RPO, and the policy takes them often enough that one always is. `half` says that none counts which is taken
+/// now, and what to do about it. Without a policy an application is protected for as long as a backup that somebody has taken is young enough.
 pub fn protected(
     application: &str,
     newest: &Result<RecoveryPoint, NoRecoveryPoint>,
     half: Option<&str>,
-    rpo: Option<SignedDuration>,
+    (policy, rpo): (&ApplicationPolicy, Option<SignedDuration>),
     now: Timestamp,
 ) -> ConditionUpdate {
     let overdue = |point: &RecoveryPoint| rpo.is_some_and(|rpo| now.duration_since(point.time) > rpo);
@@ -36,14 +40,20 @@ pub fn protected(
         (Err(error), Some(half)) => return ConditionUpdate::bad(ConditionType::Protected, Reason::HalfRestored, format!("{error}; {half}")),
         (_, None) => {}
     }
-    match (newest, rpo) {
-        (Err(error), _) => ConditionUpdate::bad(ConditionType::Protected, Reason::NoBackupYet, error.to_string()),
-        (Ok(point), Some(rpo)) if now.duration_since(point.time) > rpo => ConditionUpdate::bad(
-            ConditionType::Protected,
-            Reason::BackupOverdue,
-            format!("the newest backup is older than the RPO of {}: p861 backup now {application}", human_duration(rpo)),
-        ),
-        (Ok(point), _) => ConditionUpdate::good(ConditionType::Protected, Reason::BackedUp, format!("repository {}", point.repository)),
+    let bad = |reason, message| ConditionUpdate::bad(ConditionType::Protected, reason, message);
+    match (newest, rpo, &policy.lacks) {
+        (Err(error), _, Some(lacks)) => bad(Reason::NoPolicy, format!("{lacks}; {error}")),
+        (Err(error), _, None) => bad(Reason::NoBackupYet, error.to_string()),
+        (Ok(point), Some(rpo), Some(lacks)) if now.duration_since(point.time) > rpo => {
+            bad(Reason::NoPolicy, format!("{lacks}; the newest backup is older than the RPO of {}: p861 backup now {application}", human_duration(rpo)))
+        }
+        (Ok(point), Some(rpo), None) if now.duration_since(point.time) > rpo => {
+            bad(Reason::BackupOverdue, format!("the newest backup is older than the RPO of {}: p861 backup now {application}", human_duration(rpo)))
+        }
+        (Ok(point), ..) => match &policy.too_sparse {
+            Some(why) => bad(Reason::SchedulesTooSparse, why.clone()),
+            None => ConditionUpdate::good(ConditionType::Protected, Reason::BackedUp, format!("repository {}", point.repository)),
+        },
     }
 }
 
@@ -184,9 +194,17 @@ mod tests {
             ("too old", point(5), four_hours, (false, "BackupOverdue")),
             ("no RPO", point(999), None, (true, "BackedUp")),
         ] {
-            let update = protected("a", &newest, None, rpo, now());
+            let with = ApplicationPolicy { name: Some("p".into()), ..ApplicationPolicy::default() };
+            let update = protected("a", &newest, None, (&with, rpo), now());
             assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
-            let update = protected("a", &newest, Some("Restore x ended half way"), rpo, now());
+            let without = ApplicationPolicy { lacks: Some("policy p is suspended (moved)".into()), ..ApplicationPolicy::default() };
+            let update = protected("a", &newest, None, (&without, rpo), now());
+            assert_eq!((update.holds(), update.reason.as_str()), (expected.0, if expected.0 { "BackedUp" } else { "NoPolicy" }), "{case}, no policy");
+            assert!(expected.0 || update.message.starts_with("policy p is suspended (moved); "), "{}", update.message);
+            let sparse = ApplicationPolicy { too_sparse: Some("daily is too rare".into()), ..with };
+            let update = protected("a", &newest, None, (&sparse, rpo), now());
+            assert_eq!((update.holds(), update.reason.as_str()), (false, if expected.0 { "SchedulesTooSparse" } else { expected.1 }), "{case}, too sparse");
+            let update = protected("a", &newest, Some("Restore x ended half way"), (&sparse, rpo), now());
             let reason = if expected.0 { "BackedUp" } else { "HalfRestored" };
             assert_eq!((update.holds(), update.reason.as_str()), (expected.0, reason), "fault_c9: {case}");
             assert!(update.message.contains("Restore x ended half way"), "fault_c9: {case}: {}", update.message);

@@ -1,10 +1,11 @@
 //! Ended runs whose objects leave the hub, so that its lists stay short however long the product works.
 //!
-//! Rule: an object goes only if its run has ended and cleaned up some time ago; if at least as many as `spec.history` of its District allows ended after it, of
-//! the same group and outcome; and if nobody needs it:
+//! Rule: an object goes only if its run has ended and cleaned up some time ago; if at least as many as `spec.history` allows ended after it, of the same group and
+//! outcome (that of the BackupPolicy for Backups of its applications, if it has one, or else that of the District); and if nobody needs it:
 //! - no person keeps it: label or annotation `platform861.io/keep: "true"`, and `spec.keepUntilTime` of a Backup;
 //! - no other object refers to it;
-//! - no status is concluded from it: what Application, BackupRepository and RecoveryPlan say does not change when it goes.
+//! - no status is concluded from it: what Application, BackupRepository and RecoveryPlan say does not change when it goes (only how long backups take is known from those that are
+//!   there).
 //!
 //! | kind | group | succeeded |
 //! |---|---|---|
@@ -18,12 +19,12 @@
 
 use super::RunClass;
 use crate::{
-    protection::{choose, half_restored, standing as protection},
+    protection::{choose, half_restored, policy::holding::holding, standing as protection},
     recovery::{conclude, standing as recovery},
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    Application, Approval, Backup, Drill, MaintenanceTicket, ObjectMeta, RecoveryPlan, Restore, RunObject, RunStatus as _,
+    Application, Approval, Backup, BackupPolicy, Drill, MaintenanceTicket, ObjectMeta, RecoveryPlan, Restore, RunObject, RunStatus as _,
     common::{HistoryLimits, RunPhase},
     maintenance::ticket::TicketPhase,
     names::{CLEANUP_FINALIZER, KEEP, TICKET_LABEL},
@@ -54,6 +55,16 @@ pub struct HistoryFacts {
     pub applications: Vec<Application>,
     /// All RecoveryPlans.
     pub plans: Vec<RecoveryPlan>,
+    /// All BackupPolicies.
+    pub policies: Vec<BackupPolicy>,
+}
+
+impl HistoryFacts {
+    /// How many Backups stay of each application whose policy says so.
+    fn limits_of_policies(&self) -> BTreeMap<&str, HistoryLimits> {
+        let of = |application: &'_ Application| holding(application, &self.policies).policy()?.spec.history;
+        self.applications.iter().filter_map(|application| Some((application.metadata.name.as_deref()?, of(application)?))).collect()
+    }
 }
 
 /// An object that goes, as it was observed. One that has changed since stays.
@@ -75,6 +86,8 @@ pub struct EndedRun {
     pub succeeded: bool,
     /// By which the newest are found.
     pub order: Timestamp,
+    /// How many of its group stay.
+    pub limits: HistoryLimits,
 }
 
 /// An object, by class and name.
@@ -109,24 +122,30 @@ impl Candidate<'_> {
     }
 
     /// None if it was not read from an API server, so that nothing tells it from another of its name.
-    fn as_ended(&self, approvals: &[Approval]) -> Option<EndedRun> {
+    fn as_ended(&self, approvals: &[Approval], limits: HistoryLimits) -> Option<EndedRun> {
         let uid = self.metadata.uid.clone()?;
         let of_it = approvals.iter().filter(|approval| approval.spec.subject_ref.uid == uid);
         let approvals = of_it.filter_map(|approval| Some((approval.metadata.name.clone()?, approval.metadata.uid.clone()?))).collect();
         let (name, resource_version) = (self.metadata.name.clone()?, self.metadata.resource_version.clone()?);
         let (class, group, succeeded, order) = (self.class, self.group.clone(), self.succeeded, self.order);
-        Some(EndedRun { class, name, uid, resource_version, approvals, group, succeeded, order })
+        Some(EndedRun { class, name, uid, resource_version, approvals, group, succeeded, order, limits })
     }
 }
 
-/// The objects that go at `now`, the longest ended first.
-pub fn to_collect(facts: &HistoryFacts, limits: HistoryLimits, now: Timestamp) -> Vec<EndedRun> {
+/// The objects that go at `now`, the longest ended first. `of_district` are the limits of the District, which hold where no policy has its own.
+pub fn to_collect(facts: &HistoryFacts, of_district: HistoryLimits, now: Timestamp) -> Vec<EndedRun> {
     let mut groups: BTreeMap<(RunClass, Vec<String>, bool), Vec<Candidate<'_>>> = BTreeMap::new();
     for candidate in candidates(facts) {
         groups.entry((candidate.class, candidate.group.clone(), candidate.succeeded)).or_default().push(candidate);
     }
+    let of_policies = facts.limits_of_policies();
+    let limits = |class: RunClass, group: &[String]| match (class, group) {
+        (RunClass::Backup, [application]) => of_policies.get(application.as_str()).copied().unwrap_or(of_district),
+        _ => of_district,
+    };
     let mut over = Vec::new();
-    for ((_, _, succeeded), mut group) in groups {
+    for ((class, key, succeeded), mut group) in groups {
+        let limits = limits(class, &key);
         let limit = usize::try_from(if succeeded { limits.succeeded } else { limits.failed }).unwrap_or_default();
         group.sort_by(|a, b| (b.order, b.name()).cmp(&(a.order, a.name())));
         over.extend(group.into_iter().skip(limit));
@@ -138,7 +157,7 @@ pub fn to_collect(facts: &HistoryFacts, limits: HistoryLimits, now: Timestamp) -
     let needed = needed(facts);
     over.retain(|candidate| !needed.contains(&(candidate.class, candidate.name().to_owned())));
     over.sort_by(|a, b| (a.ended, a.class, a.name()).cmp(&(b.ended, b.class, b.name())));
-    over.iter().filter_map(|candidate| candidate.as_ended(&facts.approvals)).collect()
+    over.iter().filter_map(|candidate| candidate.as_ended(&facts.approvals, limits(candidate.class, &candidate.group))).collect()
 }
 
 fn candidates(facts: &HistoryFacts) -> Vec<Candidate<'_>> {

@@ -7,7 +7,6 @@
 //! each plan and type the newest drill that passed stays under any limit: it is the proof. An object of another name is not ours, and stays.
 
 use super::{RunClass, history::EndedRun};
-use p861_crds::common::HistoryLimits;
 
 /// How the end of a run is written, in UTC: texts are in the order of times.
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
@@ -40,8 +39,8 @@ pub fn key(run: &EndedRun) -> String {
 }
 
 /// Of the keys in the folder of this run those that are beyond the limit, the oldest first.
-pub fn beyond(run: &EndedRun, keys: &[String], limits: HistoryLimits) -> Vec<StoredRun> {
-    let limit = usize::try_from(if run.succeeded { limits.succeeded } else { limits.failed }).unwrap_or_default();
+pub fn beyond(run: &EndedRun, keys: &[String]) -> Vec<StoredRun> {
+    let limit = usize::try_from(if run.succeeded { run.limits.succeeded } else { run.limits.failed }).unwrap_or_default();
     let is_proof = run.class == RunClass::Drill && run.succeeded;
     let folder = folder(run);
     let mut stored: Vec<(&str, StoredRun)> = keys.iter().filter_map(|key| parsed(key, &folder)).collect();
@@ -65,6 +64,7 @@ fn parsed<'a>(key: &'a str, folder: &str) -> Option<(&'a str, StoredRun)> {
 mod tests {
     use super::*;
     use jiff::{SignedDuration, Timestamp};
+    use p861_crds::common::HistoryLimits;
 
     fn run(class: RunClass, group: &[&str], succeeded: bool, day: i64) -> EndedRun {
         let first: Timestamp = "2026-11-01T08:00:00.5Z".parse().expect("a time");
@@ -77,6 +77,7 @@ mod tests {
             group: group.iter().map(|part| (*part).to_owned()).collect(),
             succeeded,
             order: first + SignedDuration::from_hours(24 * day),
+            limits: HistoryLimits { succeeded: 9, failed: 0 },
         }
     }
 
@@ -115,10 +116,10 @@ mod tests {
         for (succeeded, gone) in
             [(2, vec!["core-1.x", "core-3.x", "core-5.x"]), (4, vec!["core-1.x"]), (5, vec![]), (0, vec!["core-1.x", "core-3.x", "core-5.x", "core-7.x"])]
         {
-            let beyond = beyond(&of(1), &keys, HistoryLimits { succeeded, failed: 0 });
+            let beyond = beyond(&EndedRun { limits: HistoryLimits { succeeded, failed: 0 }, ..of(1) }, &keys);
             assert_eq!(beyond.iter().map(|stored| stored.name.as_str()).collect::<Vec<_>>(), gone, "{succeeded}: the newest proof stays under any limit");
         }
         let failed = |day: i64| run(RunClass::Drill, &["Isolated", "core"], false, day);
-        assert_eq!(beyond(&failed(1), &[key(&failed(1))], HistoryLimits { succeeded: 9, failed: 0 }).len(), 1, "a failed one proves nothing");
+        assert_eq!(beyond(&failed(1), &[key(&failed(1))]).len(), 1, "a failed one proves nothing");
     }
 }

@@ -29,7 +29,7 @@ const PARALLEL_REMOVALS: usize = 16;
 /// Removes what is beyond the limit that this run counts against, once its own document has been stored.
 pub(super) async fn trim<K: RunObject>(place: &Place<'_>, store: &AsyncStore, run: &EndedRun) -> Result<()> {
     let keys = store.list(&folder(run)).await.map_err(|error| repository::vault("list the documents of ended runs", &error))?;
-    let beyond = beyond(run, &keys, place.limits);
+    let beyond = beyond(run, &keys);
     if beyond.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use crate::{
     hub_cache::{Cached, HubCache},
 };
 use kube::runtime::{reflector, watcher::Event};
-use p861_crds::{Application, RecoveryPlan};
+use p861_crds::{Application, BackupPolicy, RecoveryPlan};
 use p861_runs::hub_object::HubObject;
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, fs, path::Path};
@@ -70,6 +70,7 @@ impl Bed {
         self.cached::<Approval>(&mut cache, "approvals");
         self.cached::<Application>(&mut cache, "applications");
         self.cached::<RecoveryPlan>(&mut cache, "recoveryplans");
+        self.cached::<BackupPolicy>(&mut cache, "backuppolicies");
         process(&self.hub.client(), cache)
     }
 
@@ -126,7 +127,7 @@ async fn fault_f8_an_ended_run_is_stored_with_its_journal_before_its_object_goes
     fs::create_dir_all(left_by_movers.parent().expect("a folder")).expect("a folder");
     fs::write(&left_by_movers, b"{}").expect("a file");
     let gone = ended(&context, "shinan", LIMITS, now()).await.expect("it can be read");
-    collect(&context, "shinan", LIMITS, &gone).await;
+    collect(&context, "shinan", &gone).await;
     assert_eq!(bed.left("backups"), ["b4", "b5"]);
     let stored = bed.stored("backup", "backups", "b3", &third);
     assert_eq!((&stored["kind"], &stored["object"]["status"]["snapshotID"]), (&json!("Backup"), &json!("5aa3")));
@@ -145,11 +146,11 @@ async fn fault_f8_nothing_goes_that_could_not_be_stored() {
     fs::write(bed.folder.path().join("history"), b"").expect("a file");
     let context = bed.process();
     let gone = ended(&context, "shinan", LIMITS, now()).await.expect("it can be read");
-    collect(&context, "shinan", LIMITS, &gone).await;
+    collect(&context, "shinan", &gone).await;
     assert_eq!(bed.left("backups"), all);
     bed.hub.delete("backuprepositories", "main");
     let context = bed.process();
-    collect(&context, "shinan", LIMITS, &gone).await;
+    collect(&context, "shinan", &gone).await;
     assert_eq!(bed.left("backups"), all, "without a repository nothing goes either");
 }
 
@@ -165,7 +166,7 @@ async fn fault_f8_an_object_that_changes_meanwhile_or_that_a_new_one_refers_to_s
     let mut kept = bed.hub.get("backups", "b3").expect("a backup");
     kept["metadata"]["labels"] = json!({"platform861.io/keep": "true"});
     bed.hub.put("backups", &kept);
-    collect(&context, "shinan", LIMITS, &gone).await;
+    collect(&context, "shinan", &gone).await;
     assert_eq!(bed.left("backups"), ["b2", "b3", "b4", "b5"]);
 }
 
@@ -184,7 +185,7 @@ async fn fault_f8_a_ticket_goes_with_its_approvals_which_are_stored_too() {
         bed.hub.put("approvals", &ours("Approval", name, &spec, &json!({})));
     }
     let context = bed.process();
-    collect(&context, "shinan", LIMITS, &ended(&context, "shinan", LIMITS, now()).await.expect("it can be read")).await;
+    collect(&context, "shinan", &ended(&context, "shinan", LIMITS, now()).await.expect("it can be read")).await;
     assert_eq!((bed.left("maintenancetickets"), bed.left("approvals")), (vec!["t2".into(), "t3".into()], vec!["of-another".into()]));
     let stored = bed.stored("ticket", "maintenancetickets", "t1", &ticket);
     assert_eq!(stored["approvals"][0]["spec"]["approver"], "sun");
@@ -233,6 +234,7 @@ fn the_config_maps_of_a_run_are_found_by_its_status_or_its_name() {
         group: Vec::new(),
         succeeded: true,
         order: now(),
+        limits: LIMITS,
     };
     let on_hub = json!({"status": {"journal": {"location": "configmap:shinan/x-journal"}}});
     let in_bucket = json!({"status": {"journal": {"location": "s3://bucket/journal/core/u"}}});

@@ -224,7 +224,8 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Gives places to what is due, the strictest RPO first, and of equal ones that which is broken first. What finds none waits for one. Returns the UIDs of the applications whose backups begin, in that order.
+/// Gives places to what is due, the strictest RPO first, and of equal ones that which is broken first. What finds none waits for one. Returns the UIDs of the applications
+/// whose backups begin, in that order.
 fn give_places<'a>(reads: &'a [Read<'_>], slots: &mut [OfPolicy], facts: &'a PolicyFacts) -> Vec<String> {
     let applications = facts.applications.iter().map(|application| {
         let site = application.status.as_ref().and_then(|status| status.active_site.as_deref()).map(SiteName::from);

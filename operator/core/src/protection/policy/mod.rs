@@ -21,6 +21,7 @@ pub mod bandwidth;
 pub mod decide;
 pub mod due;
 pub mod holding;
+pub mod seen;
 pub mod slot;
 pub mod sparse;
 pub mod standing;

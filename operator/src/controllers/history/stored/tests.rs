@@ -37,7 +37,7 @@ impl Bed {
     async fn look(&self) {
         let context = self.process();
         let gone = ended(&context, "shinan", LIMITS, now()).await.expect("it can be read");
-        collect(&context, "shinan", LIMITS, &gone).await;
+        collect(&context, "shinan", &gone).await;
     }
 
     /// The drills, by name, of which a journal, a report and a document are there.
