@@ -36,10 +36,10 @@ use serde::{Deserialize, Serialize};
 pub struct BackupSpec {
     /// The Application to back up.
     pub application_ref: ObjectReference,
-    /// The repository; when absent, the one of the application's recovery plan, else of its newest backup, else the only one in the namespace.
+    /// The repository; when absent, the one of the application's recovery plan, else of its policy, else of its newest backup, else the only one in the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_ref: Option<ObjectReference>,
-    /// The policy whose retention applies.
+    /// The policy whose retention and volume method apply; when absent, the one that holds for the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_ref: Option<ObjectReference>,
     /// Time limit.

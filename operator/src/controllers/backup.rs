@@ -18,6 +18,7 @@ use p861_core::{
         choose, claims, conclude,
         default_repository::default_repository,
         half_restored,
+        policy::holding::followed,
         readable::{self, ClaimState},
         volumes,
     },
@@ -26,7 +27,7 @@ use p861_core::{
     time::parse_limit,
 };
 use p861_crds::{
-    Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, RecoveryPlan, Restore, common::RunPhase,
+    Application, ApplicationSpec, Backup, BackupPolicy, BackupRepository, BackupStatus, ConditionType, Reason, RecoveryPlan, Restore, common::RunPhase,
     protection::backup::MissingClaim,
 };
 use p861_runs::{
@@ -67,6 +68,8 @@ pub struct Source {
     half_restored: Option<String>,
     parent: Option<SnapshotId>,
     deadline: SignedDuration,
+    /// The policy that it follows.
+    policy: Option<String>,
 }
 
 /// State that a backup depends on.
@@ -144,7 +147,8 @@ impl RunKind for BackupRun {
     }
 
     fn conclude(_: &Backup, facts: &Facts, before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
-        let before = BackupStatus { repository: Some(facts.repository.clone()), ..before.clone() };
+        let policy = facts.source.as_ref().and_then(|source| source.policy.clone()).or_else(|| before.policy.clone());
+        let before = BackupStatus { repository: Some(facts.repository.clone()), policy, ..before.clone() };
         conclude::backup(&before, run)
     }
 
@@ -167,6 +171,14 @@ impl RunKind for BackupRun {
     }
 }
 
+/// The policy that a Backup follows. One that is gone by now says nothing: a backup without it is better than none.
+async fn policy_of(context: &Context, backup: &Backup) -> Result<Option<BackupPolicy>> {
+    let namespace = backup.namespace().unwrap_or_default();
+    let own = |application: &Application| (application.name_any() == backup.spec.application_ref.name).then(|| application.clone());
+    let applications = context.cache.filter_map(Some(&namespace), own).await?;
+    Ok(followed(backup, &applications, &context.cache.list::<BackupPolicy>(&namespace).await?).cloned())
+}
+
 /// The repository that the Backup names, or the one that [`default_repository`] finds.
 async fn repository_of(context: &Context, backup: &Backup) -> Result<BackupRepository> {
     let namespace = backup.namespace().unwrap_or_default();
@@ -175,12 +187,12 @@ async fn repository_of(context: &Context, backup: &Backup) -> Result<BackupRepos
     }
     let mut there: Vec<BackupRepository> = all(&context.hub.client, &namespace).await?;
     let names: Vec<String> = there.iter().map(ResourceExt::name_any).collect();
-    let (plans, backups) = if names.len() > 1 {
-        (context.cache.list::<RecoveryPlan>(&namespace).await?, context.cache.list::<Backup>(&namespace).await?)
+    let (plans, policy, backups) = if names.len() > 1 {
+        (context.cache.list::<RecoveryPlan>(&namespace).await?, policy_of(context, backup).await?, context.cache.list::<Backup>(&namespace).await?)
     } else {
-        (Vec::new(), Vec::new())
+        (Vec::new(), None, Vec::new())
     };
-    let chosen = default_repository((&namespace, &backup.spec.application_ref.name), &names, &plans, &backups);
+    let chosen = default_repository((&namespace, &backup.spec.application_ref.name), &names, &plans, policy.as_ref(), &backups);
     let chosen = chosen.map_err(|error| Error::invalid(Reason::NoRepository, error.to_string()))?;
     let at = names.iter().position(|name| *name == chosen).ok_or_else(|| Error::Internal(format!("repository {chosen} was chosen and is not there")))?;
     Ok(there.swap_remove(at))
@@ -207,8 +219,9 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let mut claims = claims_among(&states, &site, &application)?;
     let states: Vec<&ClaimState> = states.values().flatten().collect();
     let (stand, classes) = behind_claims(context, &namespace, (&client, &site), &application.spec, &states).await?;
-    let mut saved = volumes::decide(name, &application.spec, volumes::DEFAULT_VOLUME_METHOD, &stand, &classes)
-        .map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
+    let policy = policy_of(context, backup).await?;
+    let method = policy.as_ref().map_or(volumes::DEFAULT_VOLUME_METHOD, |policy| policy.spec.volume_method);
+    let mut saved = volumes::decide(name, &application.spec, method, &stand, &classes).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
     // A mover would wait for such a claim until the deadline, and the backup would lack it in the end.
     let missing =
         readable::missing(name, &application.spec, &saved, states.iter().copied()).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
@@ -219,7 +232,8 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let others: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let parent = choose::newest_sound(name, &others, None).ok().map(|point| point.snapshot);
     let deadline = parse_limit("spec.deadline", &backup.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, error))?;
-    Ok(Source { application: application.spec, site: site.into(), claims, missing, snapshots, half_restored, parent, deadline })
+    let policy = policy.map(|policy| policy.name_any());
+    Ok(Source { application: application.spec, site: site.into(), claims, missing, snapshots, half_restored, parent, deadline, policy })
 }
 
 /// The claims of an application, sorted by name. A missing namespace is an error: it must not become an empty backup.

@@ -1,7 +1,7 @@
 //! The repository of a backup that names none.
 
 use crate::recovery::standing::members;
-use p861_crds::{Backup, RecoveryPlan, common::RunPhase};
+use p861_crds::{Backup, BackupPolicy, RecoveryPlan, common::RunPhase};
 use std::collections::BTreeSet;
 
 /// Nothing says which one is meant.
@@ -12,7 +12,7 @@ pub enum NoDefault {
     None(String),
     /// There are several.
     #[error(
-        "namespace {namespace} has several repositories ({repositories}), and neither a recovery plan of application {application} nor a backup of it says which: name one in spec.repositoryRef"
+        "namespace {namespace} has several repositories ({repositories}), and neither a recovery plan nor a policy of application {application} nor a backup of it says which: name one in spec.repositoryRef"
     )]
     Several {
         /// The namespace.
@@ -24,7 +24,7 @@ pub enum NoDefault {
     },
 }
 
-/// The one of the application's recovery plan; else that of its newest backup that succeeded; else the only one. A repository that somebody declares beside these changes
+/// The one of the application's recovery plan; else that of its policy; else that of its newest backup that succeeded; else the only one. A repository that somebody declares beside these changes
 /// nothing for backups that are taken without being told where to, such as those before a change.
 ///
 /// # Errors
@@ -33,6 +33,7 @@ pub fn default_repository(
     (namespace, application): (&str, &str),
     repositories: &[String],
     plans: &[RecoveryPlan],
+    policy: Option<&BackupPolicy>,
     backups: &[Backup],
 ) -> Result<String, NoDefault> {
     let is_there = |name: &&str| repositories.iter().any(|there| there == name);
@@ -48,7 +49,8 @@ pub fn default_repository(
         succeeded.filter_map(|status| Some((status.completion_time.as_ref()?.0, status.repository.as_deref().filter(is_there)?))).max().map(|(_, name)| name)
     };
     let of_plan = of_plans.first().copied().filter(|_| of_plans.len() == 1);
-    match (of_plan.or_else(newest), repositories) {
+    let of_policy = || policy.map(|policy| policy.spec.repository_ref.name.as_str()).filter(is_there);
+    match (of_plan.or_else(of_policy).or_else(newest), repositories) {
         (Some(name), _) => Ok(name.to_owned()),
         (None, [only]) => Ok(only.clone()),
         (None, []) => Err(NoDefault::None(namespace.to_owned())),
@@ -73,8 +75,13 @@ mod tests {
         .expect("a backup")
     }
 
+    fn policy(repository: &str) -> BackupPolicy {
+        serde_json::from_value(json!({"metadata": {"name": "critical"}, "spec": {"repositoryRef": {"name": repository}, "schedule": "0 2 * * *"}}))
+            .expect("a policy")
+    }
+
     #[test]
-    fn a_backup_goes_where_the_plan_or_the_newest_backup_says_and_else_to_the_only_one() {
+    fn a_backup_goes_where_the_plan_the_policy_or_the_newest_backup_says_and_else_to_the_only_one() {
         let both = ["main".to_owned(), "other".to_owned()];
         let (old, new) = (backup("portal", "other", "Succeeded", "01:00"), backup("portal", "main", "Succeeded", "02:00"));
         for (case, repositories, plans, backups, wanted) in [
@@ -99,11 +106,18 @@ mod tests {
             ),
             ("there is none", &[], vec![], vec![], Err("has no BackupRepository")),
         ] {
-            let chosen = default_repository(("shinan", "portal"), repositories, &plans, &backups).map_err(|error| error.to_string());
+            let chosen = default_repository(("shinan", "portal"), repositories, &plans, None, &backups).map_err(|error| error.to_string());
             match wanted {
                 Ok(name) => assert_eq!(chosen.as_deref(), Ok(name), "{case}"),
                 Err(words) => assert!(chosen.as_ref().is_err_and(|error| error.contains(words)), "{case}: {chosen:?}"),
             }
         }
+        let with = |plans: &[RecoveryPlan], of: &str| {
+            let newest = [backup("portal", "main", "Succeeded", "01:00")];
+            default_repository(("shinan", "portal"), &both, plans, Some(&policy(of)), &newest).expect("one is meant")
+        };
+        assert_eq!(with(&[], "other"), "other", "the policy's");
+        assert_eq!(with(&[plan("portal", "main")], "other"), "main", "the plan's: recovery reads it");
+        assert_eq!(with(&[], "gone"), "main", "one that is gone says nothing");
     }
 }

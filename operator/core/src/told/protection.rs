@@ -26,7 +26,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("application {application}: namespace {namespace} doesn't exist on {site}: correct spec.namespaces", "应用 {application}：{site} 上没有命名空间 {namespace}：请更正 spec.namespaces"),
     ("application {application}: claim {claim} doesn't exist in {namespaces} on {site}: correct spec.volumes", "应用 {application}：{site} 的 {namespaces} 中没有存储卷声明 {claim}：请更正 spec.volumes"),
     ("namespace {namespace} has no BackupRepository: create one", "命名空间 {namespace} 中没有 BackupRepository：请创建一个"),
-    ("namespace {namespace} has several repositories ({repositories}), and neither a recovery plan of application {application} nor a backup of it says which: name one in spec.repositoryRef", "命名空间 {namespace} 中有多个备份库（{repositories}），而应用 {application} 的预案和备份均未指明用哪个：请在 spec.repositoryRef 中指明"),
+    ("namespace {namespace} has several repositories ({repositories}), and neither a recovery plan nor a policy of application {application} nor a backup of it says which: name one in spec.repositoryRef", "命名空间 {namespace} 中有多个备份库（{repositories}），而应用 {application} 的预案、备份策略和备份均未指明用哪个：请在 spec.repositoryRef 中指明"),
     // Repositories.
     ("repository {repository}: backups {names} can't be used; {what}", "备份库 {repository}：备份 {names} 不可用；{what}"),
     ("no backup in it was found damaged; the last verification was at {time}", "未发现损坏的备份；最近一次验证于 {time}"),

@@ -1,7 +1,7 @@
 //! Which policy holds for an application.
 
 use crate::platform::age::age;
-use p861_crds::{Application, BackupPolicy, platform::application::Criticality};
+use p861_crds::{Application, Backup, BackupPolicy, platform::application::Criticality};
 
 /// The policy of an application.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +32,17 @@ pub fn holding<'a>(application: &'a Application, policies: &'a [BackupPolicy]) -
             policy.map_or(Holding::Missing(&named.name), Holding::Policy)
         }
         None => default_of(application.spec.criticality, policies).map_or(Holding::None, Holding::Policy),
+    }
+}
+
+/// The policy that a Backup follows: the one that it names, or else the one that holds for its application.
+pub fn followed<'a>(backup: &Backup, applications: &[Application], policies: &'a [BackupPolicy]) -> Option<&'a BackupPolicy> {
+    match &backup.spec.policy_ref {
+        Some(named) => policies.iter().find(|policy| policy.metadata.name.as_ref() == Some(&named.name)),
+        None => {
+            let application = applications.iter().find(|application| application.metadata.name.as_ref() == Some(&backup.spec.application_ref.name));
+            holding(application?, policies).policy()
+        }
     }
 }
 
@@ -69,6 +80,26 @@ mod tests {
             spec["backupPolicyRef"] = json!({"name": named});
         }
         serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": "a"}, "spec": spec})).expect("one")
+    }
+
+    #[test]
+    fn a_backup_follows_the_policy_that_it_names_or_else_that_of_its_application() {
+        let policies = [policy("old", "2026-01-01T00:00:00Z", &["Critical"]), policy("special", "2026-01-01T00:00:00Z", &[])];
+        for (application_name, named, expected) in [
+            ("a", None, Some("old")),
+            ("a", Some("special"), Some("special")),
+            ("a", Some("gone"), None),
+            ("gone", None, None),
+            ("gone", Some("special"), Some("special")),
+        ] {
+            let mut spec = json!({"applicationRef": {"name": application_name}});
+            if let Some(named) = named {
+                spec["policyRef"] = json!({"name": named});
+            }
+            let backup: Backup = serde_json::from_value(json!({"metadata": {"name": "b"}, "spec": spec})).expect("a backup");
+            let found = followed(&backup, &[application("Critical", None)], &policies).and_then(|policy| policy.metadata.name.as_deref());
+            assert_eq!(found, expected, "{application_name} {named:?}");
+        }
     }
 
     #[test]
