@@ -42,6 +42,8 @@ pub enum Readiness<T> {
 pub struct RunPlace {
     /// BackupRepository, by name; empty if no mover of it needs one.
     pub repository: String,
+    /// Most runs in it at once, where it says so.
+    pub repository_runs: Option<usize>,
     /// The journal.
     pub journal: JournalStore,
     /// What the run's actions may touch.
@@ -148,7 +150,8 @@ pub trait RunKind: Send + Sync + 'static {
 pub fn request_of<K: RunObject>(object: &K, class: RunClass, place: &RunPlace) -> Request {
     let run = RunRef { class, namespace: object.namespace().unwrap_or_default(), name: object.name_any(), uid: object.uid().unwrap_or_default() };
     let created = object.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-    Request { repository: Some((place.repository.clone(), RepositoryUse::Shared)), ..Request::new(run, created) }
+    let repository = Some((place.repository.clone(), RepositoryUse::Shared));
+    Request { repository, repository_runs: place.repository_runs, ..Request::new(run, created) }
 }
 
 /// A journal on the hub: a ConfigMap that the run's object owns, and that no other run has.

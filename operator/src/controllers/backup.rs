@@ -3,7 +3,10 @@
 mod behind;
 mod down;
 
-use super::{active_site, all, district_of, named, refuse_foreign_namespaces, refuse_taken_namespaces, run::scope_of};
+use super::{
+    active_site, all, district_of, named, refuse_foreign_namespaces, refuse_taken_namespaces,
+    run::{runs_of, scope_of},
+};
 use crate::context::Context;
 use behind::{behind_claims, snapshots_of};
 use down::note_down;
@@ -100,7 +103,8 @@ impl RunKind for BackupRun {
         };
         let journal = journal_on_hub(&self.context.hub, backup, Self::CLASS, &Self::run_uid(backup))?;
         let scope = scope_of(&self.context, &namespace, &repository, begun).await?;
-        Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
+        let repository_runs = runs_of(&self.context, &namespace, &repository).await?;
+        Ok(Readiness::Ready(RunPlace { repository, repository_runs, journal, scope }))
     }
 
     async fn gather(&self, backup: &Backup, place: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {

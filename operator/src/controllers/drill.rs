@@ -1,6 +1,10 @@
 //! Drill: one run of a plan into isolated namespaces, measured and reported.
 
-use super::{all, allotted_site, district_of, named, plan, plan_sites, platform_of, points::newest, run::scope_of};
+use super::{
+    all, allotted_site, district_of, named, plan, plan_sites, platform_of,
+    points::newest,
+    run::{runs_of, scope_of},
+};
 use crate::{context::Context, metrics::Metrics, reports};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -98,7 +102,9 @@ impl RunKind for DrillRun {
         let store = repository::open_store(hub, &namespace, &repository).await?;
         let scope = scope_of(&self.context, &namespace, &repository, begun).await?.isolated(&names::drill_id(&uid));
         let sealing = Sealing::of_object(hub, drill, Self::CLASS, &Self::run_uid(drill)).await?;
-        Ok(Readiness::Ready(RunPlace { repository, journal: JournalStore::Bucket { store, prefix, location, sealing: Box::new(sealing) }, scope }))
+        let repository_runs = runs_of(&self.context, &namespace, &repository).await?;
+        let journal = JournalStore::Bucket { store, prefix, location, sealing: Box::new(sealing) };
+        Ok(Readiness::Ready(RunPlace { repository, repository_runs, journal, scope }))
     }
 
     async fn gather(&self, drill: &Drill, _: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {

@@ -2,7 +2,13 @@
 
 pub(super) mod listing;
 
-use super::{active_site, all, allotted_site, backup::claim_states, district_of, named, platform_of, points, run::scope_of, takes_objects};
+use super::{
+    active_site, all, allotted_site,
+    backup::claim_states,
+    district_of, named, platform_of, points,
+    run::{runs_of, scope_of},
+    takes_objects,
+};
 use crate::context::Context;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -143,8 +149,10 @@ impl RunKind for RestoreRun {
             (point.repository, application.name_any())
         };
         let journal = journal_on_hub(&self.context.hub, object, Self::CLASS, &Self::run_uid(object))?;
-        let scope = scope_of(&self.context, &object.namespace().unwrap_or_default(), &repository, begun).await?.with_application(&application);
-        Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
+        let namespace = object.namespace().unwrap_or_default();
+        let scope = scope_of(&self.context, &namespace, &repository, begun).await?.with_application(&application);
+        let repository_runs = runs_of(&self.context, &namespace, &repository).await?;
+        Ok(Readiness::Ready(RunPlace { repository, repository_runs, journal, scope }))
     }
 
     async fn gather(&self, object: &Restore, place: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {

@@ -5,7 +5,7 @@ use crate::{context::Context, dispatch::Step, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt as _};
 use p861_core::runs::Scope;
-use p861_crds::{ConditionType, Reason, RunObject, RunStatus as _, Site, common::RunPhase};
+use p861_crds::{BackupRepository, ConditionType, Reason, RunObject, RunStatus as _, Site, common::RunPhase};
 use p861_runs::{RunKind, RunRecord, controller::reconcile, error::Result, hub};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -50,6 +50,15 @@ pub async fn scope_of(context: &Context, namespace: &str, repository: &str, begu
         }
     };
     Ok(if repository.is_empty() { scope } else { scope.with_repository(repository) })
+}
+
+/// The most runs that a repository takes at once; none if it isn't known.
+///
+/// # Errors
+/// If repositories can't be read.
+pub async fn runs_of(context: &Context, namespace: &str, repository: &str) -> Result<Option<usize>> {
+    let movers = |object: &BackupRepository| (object.name_any() == repository).then_some(object.spec.limits.movers);
+    Ok(context.cache.filter_map(Some(namespace), movers).await?.first().and_then(|movers| usize::try_from(*movers).ok()))
 }
 
 /// UIDs of runs of a kind that have begun and not ended. Admission lets no new run begin before they are resumed.

@@ -120,6 +120,8 @@ pub struct Request {
     pub reads: BTreeSet<SiteNamespace>,
     /// Its BackupRepository, in its namespace, and how it is used. None as soon as it needs the repository no more, as a drill whose copy is only left standing.
     pub repository: Option<(String, RepositoryUse)>,
+    /// Most runs in its repository at once, where that says so itself.
+    pub repository_runs: Option<usize>,
     /// It writes to the applications themselves and not to a copy of them: a restore in place. (A failover always does.)
     pub writes_in_place: bool,
 }
@@ -138,6 +140,7 @@ impl Request {
             writes: BTreeSet::new(),
             reads: BTreeSet::new(),
             repository: None,
+            repository_runs: None,
             writes_in_place: false,
         }
     }
@@ -179,7 +182,7 @@ impl Running {
 pub struct Limits {
     /// On one site, in runs of all districts; a district's only run there isn't limited by it.
     pub per_site: usize,
-    /// In one repository, in runs.
+    /// In one repository that doesn't say so itself, in runs.
     pub per_repository: usize,
     /// Of one district, in runs.
     pub per_district: usize,
@@ -376,7 +379,7 @@ fn place<'a>(request: &Request, aborted: Vec<RunRef>, under_way: impl Iterator<I
         let district = (those(&own), limits.per_district.max(1), "of this district".to_owned());
         let repository = request.repository.iter().map(|(name, _)| {
             let uses = |other: &Request| own(other) && other.repository.as_ref().is_some_and(|(theirs, _)| theirs == name);
-            (those(&uses), limits.per_repository.max(1), format!("in repository {name}"))
+            (those(&uses), request.repository_runs.unwrap_or(limits.per_repository).max(1), format!("in repository {name}"))
         });
         let sites = request.sites.iter().filter_map(|site| {
             let of_site = limits.of_sites.get(site).copied();

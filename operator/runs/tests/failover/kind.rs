@@ -56,7 +56,7 @@ impl RunKind for FailoverRun {
             JournalStore::Bucket { store: repository::open_store(&self.hub, &namespace, &repository).await?, prefix, location, sealing: Box::new(sealing) };
         let sites = district.spec.sites.iter().map(|site| site.site_ref.name.as_str());
         let scope = Scope::of_district(&namespace, sites, Allotment::of(&district)).with_repository(&repository);
-        Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
+        Ok(Readiness::Ready(RunPlace { repository, repository_runs: None, journal, scope }))
     }
 
     async fn gather(&self, failover: &Failover, _: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {

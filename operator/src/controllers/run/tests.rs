@@ -16,7 +16,7 @@ use crate::{
     hub_cache::{Cached, HubCache},
 };
 use kube::runtime::{reflector, watcher::Event};
-use p861_crds::{Application, District, names::CLEANUP_FINALIZER};
+use p861_crds::{Application, BackupPolicy, BackupRepository, District, names::CLEANUP_FINALIZER};
 use p861_runs::hub_object::HubObject;
 use p861_vault::{Location, PartSpec, Repository, RepositoryAccess, SealSpec};
 use serde_json::{Value, json};
@@ -131,6 +131,8 @@ impl Bed {
         let mut cache = HubCache::default();
         cache.register(listed::<District>());
         cache.register(listed::<Application>());
+        cache.register(listed::<BackupPolicy>());
+        cache.register(listed::<BackupRepository>());
         process(&self.hub.client(), cache)
     }
 

@@ -84,7 +84,7 @@ impl RunKind for ChangeRun {
         if let Some(drain) = ticket.spec.change.as_ref().and_then(|change| change.work.drain_node.as_ref()) {
             scope = scope.with_node(&drain.site_ref.name.as_str().into(), &drain.node_name);
         }
-        Ok(Readiness::Ready(RunPlace { repository: String::new(), journal, scope }))
+        Ok(Readiness::Ready(RunPlace { repository: String::new(), repository_runs: None, journal, scope }))
     }
 
     async fn gather(&self, ticket: &MaintenanceTicket, _: &RunPlace, begun: Option<&RunRecord>) -> Result<Option<Facts>> {
