@@ -98,6 +98,7 @@ impl Desk {
         self.server.apply(&run("Backup", "approval-1", json!({"applicationRef": {"name": "approval"}, "requestedBy": "administrator"})));
         self.server.apply(&run("Restore", "approval-1-restore", json!({"source": {"backupRef": {"name": "approval-1"}}, "requestedBy": "administrator"})));
         self.server.apply(&run("Backup", "damaged", json!({"applicationRef": {"name": "portal"}, "requestedBy": "administrator"})));
+        self.server.apply(&run("BackupPolicy", "critical", json!({"repositoryRef": {"name": "shinan"}, "schedule": "0 2 * * *", "defaultFor": ["Critical"]})));
         for name in ["ended", "running"] {
             self.server.apply(&run("Drill", name, json!({"planRef": {"name": "shinan-core"}, "type": "Isolated", "requestedBy": "administrator"})));
         }
@@ -107,6 +108,10 @@ impl Desk {
         }
         self.status("application", "approval", &json!({"conditions": [good("Ready"), good("Protected")]}));
         self.status("backuprepository", "shinan", &json!({"conditions": [good("Ready")]}));
+        let late =
+            json!({"type": "Ready", "status": "False", "reason": "BackupMissed", "message": "the backup of approval is late: ", "lastTransitionTime": NOW});
+        self.status("backuppolicy", "critical", &json!({"conditions": [late], "waitingSlots": 1,
+            "waiting": [{"application": "approval", "slotTime": NOW, "reason": "BackupRunning", "message": "backup approval-1 has not ended yet: p861 backup show approval-1"}]}));
         self.status("backup", "approval-1", &json!({"phase": "Succeeded", "startTime": NOW, "completionTime": NOW, "conditions": [good("Succeeded")]}));
         self.status(
             "drill",
@@ -237,6 +242,7 @@ impl Desk {
             ("BACKUP", "damaged"),
             ("ROSTER", "shinan"),
             ("TICKET", "inc-1"),
+            ("POLICY", "critical"),
             ("PERSON", "shift-leader-a"),
         ]
     }

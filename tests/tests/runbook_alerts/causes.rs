@@ -124,6 +124,13 @@ fn of_sites_and_protection() -> Vec<Cause> {
             "Take a backup now",
             |n| async move { protection::in_time(n) }.boxed_local(),
         ),
+        cause(
+            "P861BackupMissed",
+            &[("policy", "daily")],
+            |n| protection::no_namespace(n).boxed_local(),
+            "bring back what it names on its site",
+            |n| protection::namespace_made(n).boxed_local(),
+        ),
     ]
 }
 

@@ -211,11 +211,11 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["kubectl delete approval NAME -n DISTRICT"]),
         Reason::Suspended => act(
-            "工单已挂起。",
-            "Its Resolve deadline stands still. Continue it when something can be done again.",
-            "解决计时已暂停。条件具备时，请继续处理该工单。",
+            "工单或备份策略已挂起。",
+            "A ticket's Resolve deadline stands still: continue it when something can be done again. A policy takes no backups until the end that it states, or until its state is Active.",
+            "工单的解决计时已暂停：条件具备时，请继续处理。备份策略在所述期限之前、或恢复启用之前不做备份。",
         )
-        .run(&["p861 ticket resume TICKET"]),
+        .run(&["p861 ticket resume TICKET", "p861 policy show POLICY"]),
         Reason::TemplateChanged => act(
             "变更模板与提出变更时不同。",
             "Look at the template as it is now, and open the change anew; or have this one approved as a Normal change.",

@@ -18,12 +18,19 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 backup show BACKUP"])
         .pages(&["P861BackupFailed"]),
+        Reason::BackupMissed => act(
+            "备份未在策略规定的时刻开始，此后也未及时开始。",
+            "See what it waits for: a backup before it that has not ended, an application or a repository that is not Ready. Mend that: the newest is then made up for by itself.",
+            "查看它在等待什么：前一次备份尚未结束、应用或备份库未就绪。排除后会自动补做最近的一次。",
+        )
+        .run(&["p861 policy show POLICY", "p861 backup list APPLICATION"])
+        .pages(&["P861BackupMissed"]),
         Reason::BackupOverdue => act(
             "最近的备份早于 RPO 所允许的时间。",
-            "Take a backup now. There are no scheduled backups yet: if it comes back, have them taken more often.",
-            "请立即备份。目前没有定时备份：若反复出现，请提高备份频率。",
+            "Take a backup now. Then see why its policy has brought none in time: its backups may fail, wait, take too long, or be too rare.",
+            "请立即备份，再查看备份策略为何未按时备份：备份可能失败、在等待、耗时过长或间隔过大。",
         )
-        .run(&["p861 backup now APPLICATION"])
+        .run(&["p861 backup now APPLICATION", "p861 backup list APPLICATION", "p861 backup calendar"])
         .pages(&["P861BackupOverdue"]),
         Reason::BackupRunning => wait("备份正在进行。").run(&["p861 backup list APPLICATION"]),
         Reason::BackupTooOld => unset("最近的备份过旧。"),
@@ -69,6 +76,12 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 restore preview BACKUP --objects", "p861 restore run BACKUP --conflict Merge"])
         .pages(&["P861RunFailed"]),
+        Reason::DefaultTaken => act(
+            "同一重要程度已有更早的默认备份策略。",
+            "Take the criticality out of defaultFor of one of the two. Until then the older one holds for it.",
+            "从其中一个策略的默认范围中去掉该重要程度。在此之前以较早的策略为准。",
+        )
+        .run(&["p861 policy list"]),
         Reason::DestinationRefused => act(
             "卷无法写入。",
             "The message has the path and the cause: a volume that is read-only, or a right that is missing. Mend that, and restore again.",
@@ -149,7 +162,13 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "挂载卷、验证副本的隔离都需要在节点上运行 Pod：请为站点添加节点。",
         )
         .run(&["p861 site show SITE"]),
-        Reason::NoPolicy => unset("没有适用的备份策略。"),
+        Reason::NoPolicy => act(
+            "没有为该应用做备份的备份策略。",
+            "Name a policy in spec.backupPolicyRef of the Application, or let one be the default of its criticality. If its policy is suspended, see why and until when.",
+            "在应用的 spec.backupPolicyRef 中指明备份策略，或设置其重要程度的默认策略。若策略已挂起，请查看原因和期限。",
+        )
+        .run(&["p861 policy list", "p861 backup now APPLICATION"])
+        .pages(&["P861BackupOverdue"]),
         Reason::NoRecoveryPoint => act(
             "没有可用于恢复的备份。",
             "The message says whether there is none, or all are newer than asked for, damaged, or mixtures. Take a backup, or name the one that you want.",
@@ -193,6 +212,14 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 backup now APPLICATION"])
         .pages(&["P861BackupFailed"]),
+        Reason::SchedulesTooSparse => act(
+            "备份间隔过大，无法满足 RPO。",
+            "Let the policy take backups as often as the message says. If one backup alone takes too long, save less, or agree on another RPO.",
+            "请按消息所述缩短策略的备份间隔。若一次备份耗时过长，请减少备份内容或另行约定 RPO。",
+        )
+        .run(&["p861 policy show POLICY", "p861 app status APPLICATION"])
+        .pages(&["P861BackupOverdue"]),
+        Reason::SlotTaken => good("此时刻的备份由同用一个备份库的另一中心执行。"),
         Reason::SnapshotNotTaken => act(
             "存储驱动没有完成卷快照，或快照已不存在。",
             "The message has the driver's error. Mend it and back up again, or write method Files in spec.volumes of the Application.",

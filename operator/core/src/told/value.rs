@@ -4,9 +4,10 @@ use super::{counted::Noun, words::WORDS};
 use crate::time::parse_duration;
 
 /// Kinds that stand before a name.
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 23] = [
     "Application",
     "Backup",
+    "BackupPolicy",
     "BackupRepository",
     "ConfigMap",
     "CronJob",

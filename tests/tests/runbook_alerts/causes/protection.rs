@@ -3,8 +3,9 @@
 use super::DRILL_FAILED;
 use crate::{
     runbook_alerts::night::{DISTRICT, Night},
-    support::operator::api,
+    support::operator::{api, apply, mover_rights},
 };
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use std::fs;
@@ -66,6 +67,21 @@ pub async fn late(night: &mut Night) {
 
 pub fn in_time(night: &Night) {
     night.p861(DISTRICT, &["backup", "now", "late", "--repository", "cellar"]);
+}
+
+/// An application whose namespace doesn't exist is to be backed up in a minute.
+pub async fn no_namespace(night: &mut Night) {
+    let soon = (Timestamp::now() + SignedDuration::from_secs(60)).to_zoned(TimeZone::get("Asia/Shanghai").expect("a zone"));
+    let schedule = soon.strftime("%-M %-H * * *").to_string();
+    let spec = json!({"repositoryRef": {"name": "cellar"}, "schedule": schedule, "jitter": "0s", "startingDeadline": "10s"});
+    night.declare("BackupPolicy", "daily", spec).await;
+    let spec = json!({"names": {"en": "missed"}, "department": "any", "namespaces": ["shinan-missed"], "backupPolicyRef": {"name": "daily"}});
+    night.declare("Application", "missed", spec).await;
+}
+
+pub async fn namespace_made(night: &mut Night) {
+    night.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shinan-missed"}}).to_string()).await;
+    apply(&night.client, &mover_rights(&["shinan-missed"])).await;
 }
 
 /// The drill that is due. It is honest about a site without storage.
