@@ -2,7 +2,7 @@
 
 use crate::support::{golden, p861};
 
-const NOUNS: [&str; 18] = [
+const NOUNS: [&str; 19] = [
     "status",
     "site",
     "district",
@@ -10,6 +10,7 @@ const NOUNS: [&str; 18] = [
     "platform",
     "app",
     "repository",
+    "policy",
     "backup",
     "restore",
     "plan",

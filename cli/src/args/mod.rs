@@ -115,6 +115,9 @@ pub enum Command {
     /// Repositories: storage for backups
     #[command(subcommand)]
     Repository(RepositoryCommand),
+    /// Backup policies: when applications are backed up
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Backups: take, list, watch
     #[command(subcommand)]
     Backup(BackupCommand),

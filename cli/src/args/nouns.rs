@@ -54,6 +54,15 @@ pub enum RepositoryCommand {
     Show(Name),
 }
 
+/// `p861 policy …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// List the backup policies
+    List,
+    /// Show one backup policy (exit code 4 if it does not take backups as it says)
+    Show(Name),
+}
+
 /// `p861 app …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum AppCommand {

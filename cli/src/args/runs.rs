@@ -18,6 +18,8 @@ pub enum BackupCommand {
     /// Show one backup
     #[command(aliases = super::nouns::SHOW)]
     Show(super::Name),
+    /// Show which backups begin when: today and the days to come
+    Calendar(BackupCalendar),
     #[command(flatten)]
     Act(RunVerb),
 }
@@ -229,6 +231,16 @@ pub struct BackupList {
     /// List all of them
     #[arg(long)]
     pub all: bool,
+}
+
+/// `p861 backup calendar`
+#[derive(Clone, Debug, Args)]
+pub struct BackupCalendar {
+    /// Only this application, with its own times
+    pub application: Option<String>,
+    /// Number of days, today included
+    #[arg(long, value_name = "NUMBER", default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..=31))]
+    pub days: u8,
 }
 
 /// What is done about objects that are there and different.

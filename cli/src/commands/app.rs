@@ -81,6 +81,8 @@ fn page(application: &Application, clock: &Clock, language: Language, place: &st
             .with(text::F_DEPARTMENT, &application.spec.department)
             .maybe(text::F_ACTIVE_SITE, status.active_site.as_ref())
             .maybe(text::F_OBJECTIVES, objectives)
+            .maybe(text::F_POLICY, status.backup_policy.as_ref())
+            .maybe(text::F_NEXT_BACKUP, status.next_backup_time.as_ref().map(|time| clock.minute(time.0)))
             .maybe(text::F_BACKUP, status.last_backup.as_ref().map(|last| format!("{}{comma}{}", last.name, ago(last.recovery_point_time.0))))
             .maybe(
                 text::F_VERIFIED,

@@ -1,7 +1,7 @@
 //! `p861 backup …`
 
 use super::{
-    Context, act,
+    Context, act, calendar,
     drill_list::phase as phase_cell,
     list::{print_list, show_run},
     page::{self, Facts, Reader, cell, condition, dash, is_bad, reason_of, size},
@@ -34,6 +34,7 @@ pub async fn perform(context: &Context<'_>, command: &BackupCommand) -> Result<E
         BackupCommand::Now(what) => now(context, what).await,
         BackupCommand::List(what) => list(context, what).await,
         BackupCommand::Show(name) => show_run::<Backup>(context, &name.name).await,
+        BackupCommand::Calendar(what) => calendar::perform(context, what).await,
         BackupCommand::Act(verb) => act::perform::<Backup>(context, verb).await,
     }
 }

@@ -4,6 +4,7 @@ mod act;
 mod agreed;
 mod app;
 mod backup;
+mod calendar;
 mod completions;
 mod district;
 mod drill;
@@ -16,6 +17,7 @@ mod needs;
 mod page;
 mod plan;
 mod platform;
+mod policy;
 mod profile;
 mod reference;
 mod repository;
@@ -83,6 +85,7 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         Command::Platform(command) => platform::perform(&context, command).await,
         Command::App(command) => app::perform(&context, command).await,
         Command::Repository(command) => repository::perform(&context, command).await,
+        Command::Policy(command) => policy::perform(&context, command).await,
         Command::Backup(command) => backup::perform(&context, command).await,
         Command::Restore(command) => restore::perform(&context, command).await,
         Command::Plan(command) => plan::perform(&context, command).await,

@@ -15,8 +15,8 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_crds::{
-    Application, Backup, BackupRepository, ChangeTemplate, Condition, ConditionType, District, Drill, DutyRoster, MaintenanceTicket, Platform, Reason,
-    RecoveryPlan, Restore, Site, common::RunPhase, platform::status::State,
+    Application, Backup, BackupPolicy, BackupRepository, ChangeTemplate, Condition, ConditionType, District, Drill, DutyRoster, MaintenanceTicket, Platform,
+    Reason, RecoveryPlan, Restore, Site, common::RunPhase, platform::status::State,
 };
 
 /// What was found.
@@ -58,6 +58,8 @@ pub struct Objects {
     pub sites: Vec<Site>,
     /// Its repositories.
     pub repositories: Vec<BackupRepository>,
+    /// Its backup policies.
+    pub policies: Vec<BackupPolicy>,
     /// Its applications.
     pub applications: Vec<Application>,
     /// Its plans.
@@ -116,6 +118,7 @@ pub fn found(objects: &Objects, telling: &Telling<'_>) -> Found {
     declared!(&objects.platforms, &[ConditionType::Ready, ConditionType::Balanced]);
     objects.platforms.iter().for_each(|platform| list.items(platform));
     declared!(&objects.repositories, &[ConditionType::Ready, ConditionType::Checked, ConditionType::OffSite]);
+    declared!(&objects.policies, &[ConditionType::Ready]);
     declared!(&objects.applications, &[ConditionType::Ready, ConditionType::Healthy, ConditionType::Protected, ConditionType::Recoverable]);
     declared!(&objects.plans, &[ConditionType::Ready, ConditionType::ReadyToFailover, ConditionType::Drilled]);
     declared!(&objects.rosters, &[ConditionType::Ready, ConditionType::AlertsArrive, ConditionType::PeopleReachable]);
@@ -184,7 +187,8 @@ impl List<'_> {
         let (said, command) = says(condition, &reader(self.telling.language));
         let said = text::Bilingual { en: says(condition, &reader(Language::En)).0, zh: said };
         let command = command.unwrap_or_else(|| shows(K::NOUN, &name));
-        let is_advice = condition.reason == Reason::Excess;
+        // Who suspends a policy says why and until when: nothing is open. That an application lacks its backups is told of the application.
+        let is_advice = condition.reason == Reason::Excess || K::NOUN == BackupPolicy::NOUN && condition.reason == Reason::Suspended;
         let need = self.need(full_name::<K>(&name), K::NOUN, &name, &condition.type_, &said, command, !is_advice);
         if is_advice { self.found.advice.push(need) } else { self.found.needs.push(need) }
     }

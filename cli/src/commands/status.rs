@@ -18,8 +18,8 @@ use crate::{
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_crds::{
-    Application, Backup, BackupRepository, ChangeTemplate, Condition, ConditionType, Drill, DutyRoster, MaintenanceTicket, Platform, RecoveryPlan, Restore,
-    Site,
+    Application, Backup, BackupPolicy, BackupRepository, ChangeTemplate, Condition, ConditionType, Drill, DutyRoster, MaintenanceTicket, Platform,
+    RecoveryPlan, Restore, Site,
 };
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let (hub, printer, language) = (&context.hub, context.printer, context.printer.language);
     let sites = sites(context).await?;
     let repositories = read(printer, hub.list_here::<BackupRepository>("").await?);
+    let policies = read(printer, hub.list_here::<BackupPolicy>("").await?);
     let applications = read(printer, hub.list_here::<Application>("").await?);
     let plans = read(printer, hub.list_here::<RecoveryPlan>("").await?);
     let platforms = read(printer, hub.list_here::<Platform>("").await?);
@@ -42,6 +43,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
         district: hub.district.clone(),
         sites: sites.iter().flat_map(|sites| sites.items.clone()).collect(),
         repositories: repositories.items.clone(),
+        policies: policies.items.clone(),
         applications: applications.items.clone(),
         plans: plans.items.clone(),
         platforms: platforms.items.clone(),
@@ -67,6 +69,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
             "operatorLeaseRenewTime": heartbeat.and_then(|heartbeat| heartbeat.renewed),
             "sites": sites.map(|sites| sites.raw),
             "repositories": repositories.raw,
+            "policies": policies.raw,
             "applications": applications.raw,
             "plans": plans.raw,
             "platforms": platforms.raw,

@@ -18,6 +18,8 @@ pub enum Named {
     Drill,
     /// A recovery plan.
     Plan,
+    /// A backup policy.
+    Policy,
     /// A backup repository.
     Repository,
     /// A restore.
@@ -60,6 +62,7 @@ impl Named {
             Self::District => of::<p861_crds::District>(),
             Self::Drill => of::<p861_crds::Drill>(),
             Self::Plan => of::<p861_crds::RecoveryPlan>(),
+            Self::Policy => of::<p861_crds::BackupPolicy>(),
             Self::Repository => of::<p861_crds::BackupRepository>(),
             Self::Restore => of::<p861_crds::Restore>(),
             Self::Roster => of::<p861_crds::DutyRoster>(),
@@ -91,6 +94,7 @@ pub fn of(path: &[String], argument: &Arg) -> Option<Named> {
         ("name", "app", "discover") | ("name", "restore", "get") => return None,
         ("site" | "sites", ..) | ("name", "site", _) => Named::Site,
         ("application" | "applications", ..) | ("name", "app", _) => Named::Application,
+        ("name", "policy", _) => Named::Policy,
         ("repository", ..) | ("name", "repository", _) => Named::Repository,
         ("backup" | "belief", "restore", _) | ("name", "backup", _) => Named::Backup,
         ("name", "restore", _) => Named::Restore,

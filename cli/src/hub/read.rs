@@ -34,6 +34,7 @@ kinds! {
     p861_crds::Platform => "platform",
     p861_crds::Application => "app",
     p861_crds::BackupRepository => "repository",
+    p861_crds::BackupPolicy => "policy",
     p861_crds::Backup => "backup",
     p861_crds::Restore => "restore",
     p861_crds::RecoveryPlan => "plan",

@@ -60,6 +60,14 @@ pub fn no_drills(namespace: &str, plan: Option<&str>, place: &str) -> Bilingual 
 }
 
 /// An empty list.
+pub fn no_policies(namespace: &str) -> Bilingual {
+    both(
+        format!("There are no backup policies in {namespace}, so nothing is backed up unless somebody asks: kubectl apply a BackupPolicy"),
+        format!("{namespace} 中没有备份策略，无人要求时不会备份：请创建 BackupPolicy"),
+    )
+}
+
+/// An empty list.
 pub fn no_windows(namespace: &str) -> Bilingual {
     both(
         format!("There are no maintenance windows in {namespace}: kubectl apply a MaintenanceWindow"),

@@ -38,10 +38,15 @@ const EXAMPLES: &[Example] = &[
     example("p861 -d shinan repository list", "The repositories, and how full they are", "列出备份库及其用量"),
     example("p861 -d shinan repository show shinan", "When a repository was last checked", "查看备份库最近一次检查的时间"),
 
+    example("p861 -d shinan policy list", "When applications are backed up next", "查看各应用下次何时备份"),
+    example("p861 -d shinan policy show critical", "What a policy's backups wait for", "查看策略的备份在等什么"),
+
     example("p861 -d shinan backup now approval", "Back up approval before a risky change", "有风险的变更之前备份 approval"),
     example("p861 -d shinan backup now approval --keep-until 2027-01-31", "The same, and keep it", "同上，并保留到指定日期"),
     example("p861 -d shinan backup list approval", "The backups of approval", "列出 approval 的备份"),
     example("p861 -d shinan backup show approval-20261124-0230", "What a backup contains", "查看一个备份的内容"),
+    example("p861 -d shinan backup calendar", "What runs when, this week", "查看本周各备份的时刻"),
+    example("p861 -d shinan backup calendar approval --days 2", "When approval is backed up until tomorrow", "查看 approval 今明两天的备份时刻"),
     example("p861 -d shinan backup watch approval-20261124-0230 --timeout 30m", "Wait for a backup, at most half an hour", "等待备份结束，最多半小时"),
     example("p861 -d shinan backup pause approval-20261124-0230", "Start no new step for now", "暂不开始新的步骤"),
     example("p861 -d shinan backup resume approval-20261124-0230", "Go on", "继续"),

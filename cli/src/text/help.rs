@@ -59,6 +59,12 @@ const TEXTS: &[(&str, &str)] = &[
     ("Forecast when each layer runs short", "预测各层何时不足"),
     ("List the repositories", "列出备份库"),
     ("Show one repository", "显示一个备份库"),
+    ("Backup policies: when applications are backed up", "备份策略：应用何时备份"),
+    ("List the backup policies", "列出备份策略"),
+    ("Show one backup policy (exit code 4 if it does not take backups as it says)", "显示一个备份策略（未按其所述备份时退出码为 4）"),
+    ("Show which backups begin when: today and the days to come", "显示今天及以后几天各备份的开始时刻"),
+    ("Only this application, with its own times", "只列该应用，及其自身的时刻"),
+    ("Number of days, today included", "天数，含今天"),
     ("List the applications", "列出应用"),
     (
         "Draft an Application from a namespace on a site: YAML to stdout, findings to stderr",

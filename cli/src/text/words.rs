@@ -22,6 +22,7 @@ words! {
     APPLICATION: "APPLICATION", "应用";
     ASSUMED: "assumed", "推定";
     BACKUP: "BACKUP", "备份";
+    APPLICATIONS: "APPLICATIONS", "应用数";
     CAPACITY: "CAPACITY", "容量";
     CHECKED: "CHECKED", "已检查";
     CHECKS: "CHECKS", "检查";
@@ -32,6 +33,7 @@ words! {
     COMMA: ", ", "，";
     BETWEEN: ", ", "、";
     DATA_AS_OF: "DATA AS OF", "数据截至";
+    DAY: "DAY", "日期";
     DEADLINE: "DEADLINE", "期限";
     DEPARTMENT: "DEPARTMENT", "部门";
     DISTRICT: "DISTRICT", "区";
@@ -47,13 +49,17 @@ words! {
     KIND: "KIND", "类型";
     ACTION: "ACTION", "操作";
     WHY: "WHY", "原因";
+    LAST: "LAST", "上次";
     LAST_BACKUP: "LAST BACKUP", "最近备份";
     LISTED: ", ", "、";
     LOCATION: "LOCATION", "位置";
+    MAX_AGE: "MAX AGE", "验证时限";
+    MISSED: "MISSED", "错过";
     MARKER: "marker", "数据标记";
     MODE: "MODE", "方式";
     NAME: "NAME", "名称";
     NAMESPACE: "NAMESPACE", "命名空间";
+    NEXT: "NEXT", "下次";
     NOBODYS_NAMESPACE: " (no application's; made if it isn't there)", "（不属于任何应用；不存在时新建）";
     OFF_SITE: "OFF SITE", "异地";
     PERCENT: "PERCENT", "进度";
@@ -74,6 +80,7 @@ words! {
     RESULT: "RESULT", "结果";
     RPO: "RPO", "RPO";
     RTO: "RTO", "RTO";
+    SCHEDULE: "SCHEDULE", "时间表";
     RUN: "RUN", "当前任务";
     SEMICOLON: "; ", "；";
     SITE: "SITE", "站点";
@@ -84,12 +91,14 @@ words! {
     STARTED: "STARTED", "开始";
     STEP: "STEP", "步骤";
     TARGET: "TARGET", "目标";
+    TIMES: "TIMES", "时刻";
     TIME_ZONE: "TIME ZONE", "时区";
     TRUE: "True", "是";
     TYPE: "TYPE", "类型";
     UNKNOWN: "Unknown", "未知";
     USED: "USED", "已用";
     VERIFIED: "VERIFIED", "已验证";
+    WAITING: "WAITING", "等待";
     VERSION: "KUBERNETES", "Kubernetes";
     WINDOW: "WINDOW", "窗口";
     TEMPLATE: "TEMPLATE", "模板";
@@ -161,43 +170,60 @@ words! {
     F_ACCESS: "access", "接入";
     F_ACTIVE_SITE: "active site", "当前站点";
     F_AGENT: "agent", "代理";
+    F_APPLICATIONS: "applications", "应用数";
     F_APPLICATION: "application", "应用";
     F_ALLOCATABLE: "allocatable", "可分配";
+    F_AT_ONCE: "backups at once", "并行备份";
     F_BACKUP: "newest backup", "最近备份";
     F_CLUSTER_UID: "cluster UID", "集群标识";
     F_CONTENTS: "contents", "内容";
     F_CHANGED_FILES: "changed", "读取期间变化";
     F_DATA: "data", "数据";
     F_DATA_AS_OF: "data as of", "数据截至";
+    F_DEFAULT_FOR: "default for", "默认用于";
     F_DEPARTMENT: "department", "部门";
     F_DOMAIN: "failure domain", "故障域";
     F_DRILL: "newest drill", "最近演练";
     F_FILES: "files", "文件";
     F_FROM_BACKUP: "backup", "备份";
+    F_BEGINS_WITHIN: "begins within", "开始时限";
     F_GROUPS: "groups", "分组";
+    F_HISTORY: "objects kept", "保留对象";
+    F_JITTER: "spread over", "错开";
+    F_KEPT: "snapshots kept", "保留快照";
+    F_LAST: "last", "上次";
     F_LAST_CHECK: "last check", "最近检查";
     F_LEFT_OUT: "left out", "未恢复";
     F_LOCATION: "location", "位置";
+    F_MISSED: "missed", "错过";
     F_MISSING: "missing", "缺少";
     F_MOVERS: "movers at once", "并行搬运";
     F_NAMESPACES: "namespaces", "命名空间";
+    F_NEXT: "next", "下次";
+    F_NEXT_BACKUP: "next backup", "下次备份";
     F_NODES: "nodes ready", "就绪节点";
     F_OBJECTS: "objects", "对象";
     F_OBJECTIVES: "objectives", "目标";
     F_PLAN: "recovery plan", "恢复预案";
+    F_POLICY: "backup policy", "备份策略";
     F_PREVIEW: "preview", "预览";
     F_REPOSITORY: "repository", "备份库";
     F_REPOSITORY_ID: "repository id", "备份库标识";
     F_REQUESTED: "requested", "已申请";
+    F_SCHEDULE: "schedule", "时间表";
     F_RUN: "running", "当前任务";
     F_SITE: "site", "站点";
     F_SIZE: "size", "大小";
     F_SNAPSHOT: "snapshot", "快照";
     F_SNAPSHOTS: "snapshots", "快照";
+    F_UPLOAD: "upload limit", "上传限速";
     F_USED: "used", "已用";
+    F_VERIFICATION: "verification", "验证";
     F_VERIFIED: "verified", "已验证";
     F_VERSION: "Kubernetes", "Kubernetes";
+    F_VOLUME_METHOD: "claims saved by", "卷保存方式";
     F_VOLUMES: "volumes", "卷";
+    F_WAITS: "waits", "等待";
     KEY_ABORT: "a abort", "a 中止";
     KEY_ANSWER: "y/n answer", "y/n 答复";
     KEY_CLEAN_UP: "c clean up", "c 清理";
@@ -257,6 +283,7 @@ pub fn noun(noun: &str) -> Word {
         "profile" => Word { en: "Profile", zh: "规范" },
         "platform" => Word { en: "Platform", zh: "平台" },
         "repository" => Word { en: "Repository", zh: "备份库" },
+        "policy" => Word { en: "Backup policy", zh: "备份策略" },
         "backup" => Word { en: "Backup", zh: "备份" },
         "restore" => Word { en: "Restore", zh: "恢复" },
         "plan" => Word { en: "Plan", zh: "预案" },

@@ -66,6 +66,7 @@ fn stops_as_in_english_are_seen_only_beside_chinese() {
 async fn fault_h27_a_chinese_page_has_no_english_words() {
     let hub = Hub::of("pages").await;
     hub.repository().await;
+    hub.policy("critical").await;
     let overdue = condition("Recoverable", "False", "VerificationTooOld", "last Probed 2026-11-15, allowed 168h: run a drill of its plan");
     hub.application("approval", 3, condition("Recoverable", "True", "Proven", "approval-20261124-0230 was restored and probed")).await;
     hub.application("portal", 5, overdue).await;
@@ -85,6 +86,10 @@ async fn fault_h27_a_chinese_page_has_no_english_words() {
         "app status portal",
         "repository list",
         "repository show main",
+        "policy list",
+        "policy show critical",
+        "backup calendar",
+        "backup calendar approval",
         "backup list",
         "backup list -o wide",
         "backup show approval-1",

@@ -32,6 +32,7 @@ async fn fault_h7_whatever_is_looked_at_while_no_operator_leads_is_told_to_be_ol
         "drill watch d --no-wait",
         "ticket list",
         "window list",
+        "backup calendar",
         "app status approval --output json",
     ] {
         let said = hub.p861(&[words.split(' ').collect::<Vec<_>>().as_slice(), &elsewhere].concat());

@@ -116,6 +116,18 @@ impl Hub {
         self.put("BackupRepository", "main", spec, json!({"snapshots": 94, "used": "15Ti", "conditions": conditions})).await;
     }
 
+    /// A policy for critical applications, and one of them whose backup waits.
+    pub async fn policy(&self, name: &str) {
+        let verification = json!({"level": "Probed", "schedule": "0 4 * * 0", "maxAge": "168h"});
+        let spec = json!({"repositoryRef": {"name": "main"}, "schedule": "*/5 * * * *", "defaultFor": ["Critical"], "retention": {"last": 12, "daily": 30},
+            "verification": verification, "limits": {"uploadBytesPerSecond": "8Mi"}});
+        let waits = json!({"application": "approval", "slotTime": hours_ago(0), "reason": "BackupRunning",
+            "message": "backup approval-1 has not ended yet: p861 backup show approval-1"});
+        let status = json!({"applications": 1, "nextSlotTime": hours_ago(-1), "lastSlotTime": hours_ago(1), "waitingSlots": 1, "waiting": [waits],
+            "conditions": [condition("Ready", "True", "AsDeclared", "1 application")]});
+        self.put("BackupPolicy", name, spec, status).await;
+    }
+
     /// A backup of so many hours ago that succeeded, proven to a level.
     pub async fn backup(&self, name: &str, application: &str, hours: i64, level: &str) {
         let time = hours_ago(hours);

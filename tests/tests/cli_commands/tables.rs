@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 pub async fn full(district: &'static str) -> Hub {
     let hub = Hub::of(district).await;
     hub.repository().await;
+    hub.policy("critical").await;
     hub.application("approval", 12, condition("Recoverable", "False", "NeverVerified", "never")).await;
     hub.plan(false).await;
     hub.backup("approval-1", "approval", 5, "Probed").await;
@@ -54,7 +55,7 @@ fn assert_aligned(table: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_stand_under_each_other_in_both_languages() {
     let hub = full("tables").await;
-    let lists = ["site list", "district list", "app list", "repository list", "backup list", "plan list", "drill list", "restore list"];
+    let lists = ["site list", "district list", "app list", "repository list", "policy list", "backup list", "plan list", "drill list", "restore list"];
     for words in lists {
         for (language, form) in [("en", "table"), ("en", "wide"), ("zh", "table"), ("zh", "wide")] {
             let arguments: Vec<&str> = words.split(' ').chain(["--lang", language, "-o", form]).collect();
@@ -76,6 +77,7 @@ async fn every_list_is_a_list_for_programs_and_a_name_a_line_for_shells() {
     for (words, kind, name) in [
         ("app list", "Application", "application.platform861.io/approval"),
         ("repository list", "BackupRepository", "backuprepository.platform861.io/main"),
+        ("policy list", "BackupPolicy", "backuppolicy.platform861.io/critical"),
         ("backup list", "Backup", "backup.platform861.io/approval-1"),
         ("plan list", "RecoveryPlan", "recoveryplan.platform861.io/core"),
         ("drill list", "Drill", "drill.platform861.io/core-20261115-0900"),
@@ -128,6 +130,7 @@ async fn an_empty_list_says_what_to_type_and_is_an_empty_list_for_programs() {
         ("drill list", "There are no drills in empty: p861 drill run PLAN -d empty"),
         ("restore list", "There are no restores in empty: p861 restore preview BACKUP -d empty"),
         ("plan list", "There are no plans in empty: kubectl apply a RecoveryPlan"),
+        ("policy list", "There are no backup policies in empty, so nothing is backed up unless somebody asks: kubectl apply a BackupPolicy"),
         ("repository list", "There are no repositories in empty: kubectl apply a BackupRepository"),
     ] {
         let arguments: Vec<&str> = words.split(' ').collect();

@@ -10,7 +10,7 @@ const NARROW: usize = 60;
 const USUAL: usize = 80;
 const BROAD: usize = 140;
 
-const SHOWN: [&str; 31] = [
+const SHOWN: [&str; 34] = [
     "status",
     "site list",
     "site show laoshan-dr",
@@ -19,6 +19,9 @@ const SHOWN: [&str; 31] = [
     "app status approval",
     "repository list",
     "repository show main",
+    "policy list",
+    "policy show critical",
+    "backup calendar",
     "backup list",
     "backup show approval-1",
     "plan list",

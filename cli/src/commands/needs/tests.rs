@@ -156,3 +156,17 @@ fn fault_h15_every_problem_comes_with_a_command_that_can_be_typed() {
         assert!(command.starts_with("kubectl ") || crate::args::understands(&command), "{noun}: {command}");
     }
 }
+
+#[test]
+fn a_policy_that_somebody_suspended_is_advice_and_one_that_takes_no_backups_for_another_reason_needs_a_person() {
+    let policy = |name: &str, reason: &str, message: &str| -> BackupPolicy {
+        let spec = json!({"repositoryRef": {"name": "main"}, "schedule": "0 2 * * *"});
+        object("BackupPolicy", name, spec, json!({"conditions": [condition("Ready", "False", reason, message)]}))
+    };
+    let policies =
+        vec![policy("resting", "Suspended", "policy resting is suspended (moved)"), policy("late", "BackupMissed", "the backup of a is late: no answer")];
+    let found = look(&Objects { policies, ..Objects::default() }, Language::En);
+    let told = |needs: &[Need]| needs.iter().map(|need| format!("{} {}: {}", need.noun, need.name, need.command)).collect::<Vec<_>>();
+    assert_eq!(told(&found.needs), ["policy late: p861 policy show late -d shinan"]);
+    assert_eq!(told(&found.advice), ["policy resting: p861 policy show resting -d shinan"]);
+}

@@ -18,6 +18,7 @@
 //! looked at together, so that each of them comes to the same answer: one policy with two thousand ordinary applications holds up no critical one.
 
 pub mod bandwidth;
+pub mod calendar;
 pub mod decide;
 pub mod due;
 pub mod holding;
