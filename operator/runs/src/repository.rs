@@ -15,7 +15,10 @@ use crate::{
     secrets::SecretsOf,
 };
 use kube::ResourceExt as _;
-use p861_core::protection::choose::{CataloguedPoint, RecoveryPoint};
+use p861_core::protection::{
+    choose::{CataloguedPoint, RecoveryPoint},
+    policy::bandwidth::UploadLimits,
+};
 use p861_crds::{BackupRepository, Reason, protection::repository::Addressing};
 pub use p861_vault::AsyncStore;
 use p861_vault::{Credentials, Location, Repository, RepositoryAccess, SnapshotInfo, VaultError};
@@ -72,15 +75,15 @@ async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> R
     Ok(RepositoryAccess { location, credentials, password, id: repository.status.as_ref().and_then(|status| status.repository_id.clone()) })
 }
 
-/// What a mover is given to open the repository, as one line of JSON. Never log it.
+/// What a mover is given to open the repository, and how fast it may upload, as one line of JSON. Never log it.
 ///
 /// # Errors
 /// If the repository or one of its Secrets is missing.
-pub async fn repository_keys(hub: &Hub, namespace: &str, repository: &str) -> Result<String> {
+pub async fn repository_keys(hub: &Hub, namespace: &str, repository: &str, upload: Option<UploadLimits>) -> Result<String> {
     let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &repository, false).await?;
     let derived = p861_vault::derived(&access);
-    serde_json::to_string(&MoverKeys { access, derived }).map_err(|_| Error::Internal("the repository's access can't be written".into()))
+    serde_json::to_string(&MoverKeys { access, derived, upload }).map_err(|_| Error::Internal("the repository's access can't be written".into()))
 }
 
 /// The repository's store, for journals and reports. Reads the repository and its Secrets at most once in ten seconds. If they are deleted, the store that was

@@ -75,7 +75,7 @@ async fn the_credentials_of_a_repository_are_those_of_its_namespace() {
         journal_keys: JournalKeys::default(),
     };
     repository::open_store(&hub, "shinan", "main").await.unwrap();
-    let secret = repository::repository_keys(&hub, "shinan", "main").await.unwrap();
+    let secret = repository::repository_keys(&hub, "shinan", "main", None).await.unwrap();
     assert!(secret.contains("hidden"), "it is what a mover is given");
     let of_secrets: Vec<String> = asked.lock().iter().filter(|asked| asked.contains("/secrets/")).cloned().collect();
     assert_eq!(of_secrets.len(), 3);

@@ -237,6 +237,11 @@ impl Leases {
         self.0.renew(lease).await
     }
 
+    /// Who held a lease when the record was read last, by the names that they gave themselves.
+    pub fn holders(&self) -> &[String] {
+        self.0.names()
+    }
+
     /// Gives a lease back. One that was lost is given back already.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod shared;
 mod still;
 mod stopping;
 mod told;
+mod upload;
 mod waiting;
 
 pub use keys::KeysGiven;
@@ -186,7 +187,8 @@ async fn advance(context: &RunContext, step_context: &StepContext, place: &Mover
     let line = MoverLine::read(&last_line(&pods, &pod.name_any()).await).unwrap_or_else(MoverLine::under_way);
     if line.wants_keys {
         context.movers.given.give(&step_context.run.uid, &name);
-        let keys = repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
+        let upload = upload::limits(context, step_context, place.site.as_str(), task).await?;
+        let keys = repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository, upload).await?;
         return Ok(EffectOutcome::Running(keys::give(&pods, pod, &keys).await));
     }
     match line.done.get(step_context.step.as_str()) {
@@ -257,7 +259,8 @@ async fn start_child(
         ControlFlow::Continue(inputs) => inputs,
         ControlFlow::Break(outcome) => return Ok(outcome),
     };
-    let access = repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
+    let upload = upload::limits(context, step_context, place.site.as_str(), task).await?;
+    let access = repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository, upload).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
     let task = told(client, step_context, place, task).await?;
     let mut environment = environment(step_context, &task, inputs.as_ref())?;
@@ -372,7 +375,7 @@ async fn outcome(
 async fn prepare(context: &RunContext, client: &Client, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<()> {
     let name = run_name(&step_context.run.uid);
     let labels = json!({RUN_LABEL: step_context.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
-    repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
+    repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository, None).await?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), place.namespace);
     let document = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}, "automountServiceAccountToken": false});
     ours::apply(&accounts, (place.site, place.namespace, &name), document).await?;

@@ -4,6 +4,7 @@ use super::{
     MoverLine,
     work::{WorkError, bad, print_line},
 };
+use p861_core::protection::policy::bandwidth::UploadLimits;
 use p861_crds::Reason;
 use p861_vault::{DerivedKey, RepositoryAccess};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct MoverKeys {
     /// What the operator has derived of it, if it has: the mover needn't do it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub derived: Option<DerivedKey>,
+    /// How fast it may upload; none if there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<UploadLimits>,
 }
 
 /// How long a mover waits for them: longer than the operator takes to elect another leader. Its step is tried again.
@@ -34,8 +38,8 @@ const ASK_INTERVAL: Duration = Duration::from_secs(2);
 /// The most that is read of them.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// What opens the repository.
-pub(super) async fn access() -> Result<RepositoryAccess, WorkError> {
+/// What opens the repository, and how fast may be uploaded to it.
+pub(super) async fn access() -> Result<(RepositoryAccess, Option<UploadLimits>), WorkError> {
     let text = match std::env::var_os("P861_ACCESS_FILE") {
         Some(file) => {
             let failed = |error| WorkError::stated(Reason::SecretMissing, format!("{}: {error}", file.display()), false);
@@ -43,12 +47,12 @@ pub(super) async fn access() -> Result<RepositoryAccess, WorkError> {
         }
         None => given().await?,
     };
-    let MoverKeys { access, derived } = serde_json::from_str(&text).map_err(|_| bad("what opens the repository"))?;
+    let MoverKeys { access, derived, upload } = serde_json::from_str(&text).map_err(|_| bad("what opens the repository"))?;
     if let Some(key) = &derived {
         p861_vault::take_over(&access, key);
     }
     HAVE_COME.store(true, Ordering::Relaxed);
-    Ok(access)
+    Ok((access, upload))
 }
 
 /// Whether the mover has what opens the repository.
@@ -101,7 +105,7 @@ mod tests {
         let location = p861_vault::Location::Folder { path: folder.path().to_owned() };
         let access = RepositoryAccess { location, credentials: None, password: "correct horse".into(), id: None };
         for opened in [false, true] {
-            let line = serde_json::to_string(&MoverKeys { access: access.clone(), derived: p861_vault::derived(&access) }).unwrap();
+            let line = serde_json::to_string(&MoverKeys { access: access.clone(), derived: p861_vault::derived(&access), upload: None }).unwrap();
             let told: MoverKeys = serde_json::from_str(&line).unwrap();
             assert!(told.access == access && told.derived.is_some() == opened && !line.contains('\n'), "{opened}");
             p861_vault::Repository::open_or_init(&access).unwrap();

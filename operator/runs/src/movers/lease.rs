@@ -5,7 +5,10 @@ use crate::repository::reason_of_vault;
 use p861_vault::{AsyncStore, Lease, LeaseError, LeaseKind, Leases, VaultError};
 use parking_lot::Mutex;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 use tokio::{
@@ -21,6 +24,8 @@ pub const LEASE_PATIENCE: Duration = Duration::from_mins(5);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Shortest pause of a mover that another has forestalled.
 const MIN_PAUSE: Duration = Duration::from_millis(20);
+/// How the holders begin that store backups.
+const BACKUPS: &str = "Backup ";
 /// Time limit for giving a lease back. One that isn't given back expires.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -63,10 +68,27 @@ impl LeaseGuard {
     }
 }
 
+/// How many others store backups in the repository, as far as the last look at its leases said.
+#[derive(Clone, Debug, Default)]
+pub struct Beside(Arc<AtomicU64>);
+
+impl Beside {
+    /// Their number.
+    pub fn number(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, holders: &[String], own: &str) {
+        let others = holders.iter().filter(|holder| holder.starts_with(BACKUPS) && *holder != own).count();
+        self.0.store(others as u64, Ordering::Relaxed);
+    }
+}
+
 /// A mover's lease, renewed in the background.
 #[derive(Debug)]
 pub struct MoverLease {
     guard: LeaseGuard,
+    beside: Beside,
     lost: watch::Receiver<Option<String>>,
     stop: oneshot::Sender<()>,
     renewals: JoinHandle<()>,
@@ -90,16 +112,23 @@ impl MoverLease {
                 Err(error) => return Err(WorkError::stated(reason_of_vault(error.reason()), error.to_string(), !error.is_transient())),
             }
         };
+        let beside = Beside::default();
+        beside.note(leases.holders(), holder);
         let guard = LeaseGuard { term: Arc::new(Mutex::new(Term::of(&lease))), holder: holder.to_owned() };
         let (stop, stopped) = oneshot::channel();
         let (tell, lost) = watch::channel(None);
-        let renewals = tokio::spawn(renew(leases, lease, guard.term.clone(), tell, stopped));
-        Ok(Self { guard, lost, stop, renewals })
+        let renewals = tokio::spawn(renew(leases, lease, guard.clone(), beside.clone(), tell, stopped));
+        Ok(Self { guard, beside, lost, stop, renewals })
     }
 
     /// For code that blocks.
     pub fn guard(&self) -> LeaseGuard {
         self.guard.clone()
+    }
+
+    /// How many others store backups in the repository.
+    pub fn beside(&self) -> Beside {
+        self.beside.clone()
     }
 
     /// Ends when the lease is lost, with the error of a mover that must stop.
@@ -140,7 +169,14 @@ fn pause_after(error: &LeaseError) -> Duration {
 }
 
 /// Renews the lease until it is lost or to be given back.
-async fn renew(mut leases: Leases, mut lease: Lease, term: Arc<Mutex<Term>>, lost: watch::Sender<Option<String>>, mut stopped: oneshot::Receiver<()>) {
+async fn renew(
+    mut leases: Leases,
+    mut lease: Lease,
+    LeaseGuard { term, holder }: LeaseGuard,
+    beside: Beside,
+    lost: watch::Sender<Option<String>>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let mut pause = lease.renew_every();
     loop {
         tokio::select! {
@@ -150,6 +186,7 @@ async fn renew(mut leases: Leases, mut lease: Lease, term: Arc<Mutex<Term>>, los
         let why = match leases.renew(&mut lease).await {
             Ok(()) => {
                 *term.lock() = Term::of(&lease);
+                beside.note(leases.holders(), &holder);
                 pause = lease.renew_every();
                 continue;
             }
@@ -226,18 +263,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_mover_knows_how_many_others_store_backups_in_the_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let mut held = Vec::new();
+        for (holder, others) in [("Backup shinan/a, step objects", 0), ("Restore shinan/r, step objects", 1), ("Backup shinan/b, step objects", 1)] {
+            let lease = MoverLease::take(store.clone(), holder, Duration::ZERO, |text| panic!("{text}")).await.unwrap();
+            assert_eq!(lease.beside().number(), others, "{holder}");
+            held.push(lease);
+        }
+        let beside = Beside::default();
+        beside.note(&["Backup shinan/a, step objects".into(), "Backup shinan/b, step objects".into()], "Backup shinan/b, step objects");
+        assert_eq!(beside.number(), 1, "itself is no other");
+        for lease in held {
+            lease.release().await;
+        }
+    }
+
+    #[tokio::test]
     async fn who_has_lost_its_lease_stops() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
         let mut leases = Leases::new(store.clone());
         let lease = leases.acquire(LeaseKind::Shared, "mover", Duration::from_secs(4)).await.unwrap();
-        let term = Arc::new(Mutex::new(Term::of(&lease)));
-        let guard = LeaseGuard { term: term.clone(), holder: "mover".into() };
+        let guard = LeaseGuard { term: Arc::new(Mutex::new(Term::of(&lease))), holder: "mover".into() };
         guard.ensure().unwrap();
         let (stop, stopped) = oneshot::channel();
         let (tell, lost) = watch::channel(None);
-        let renewals = tokio::spawn(renew(leases, lease, term, tell, stopped));
-        let held = MoverLease { guard: guard.clone(), lost, stop, renewals };
+        let beside = Beside::default();
+        let renewals = tokio::spawn(renew(leases, lease, guard.clone(), beside.clone(), tell, stopped));
+        let held = MoverLease { guard: guard.clone(), beside, lost, stop, renewals };
         // Another has given it up: the record lists nobody any more.
         let record = folder.path().join("p861/leases/record.json");
         let mut stored: serde_json::Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();

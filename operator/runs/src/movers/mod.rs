@@ -21,6 +21,7 @@ mod saved;
 mod seal;
 pub mod streams;
 mod touch;
+pub mod upload;
 mod volumes;
 pub mod work;
 

@@ -12,6 +12,7 @@ use super::{
     seal, streams,
     touch::Touch,
     volumes::{self, VolumeFiles},
+    upload::Upload,
 };
 use crate::{
     printable,
@@ -181,7 +182,7 @@ async fn work(touch: &Touch) -> Result<MoverAnswer, WorkError> {
         MoverTask::BackupObjects { namespaces, exclude, cluster, .. } => Some(Listing::begin(namespaces, exclude, cluster)?),
         _ => None,
     };
-    let access = {
+    let (access, limits) = {
         let (ender, _end) = end_request();
         tokio::select! {
             access = keys::access() => access?,
@@ -193,6 +194,7 @@ async fn work(touch: &Touch) -> Result<MoverAnswer, WorkError> {
     let holder = variable("P861_HOLDER")?;
     let chain = Chain::new(variable("P861_MOVER")?, variable("P861_STEP")?, then, &objects, &print_line);
     let lease = MoverLease::take(store, &holder, LEASE_PATIENCE, |message| print_line(&MoverLine::of(StepProgress::message(message)))).await?;
+    let _upload = limits.map(|limits| Upload::keep(limits, lease.beside()));
     let result = {
         let (ender, end) = end_request();
         // What writes objects says how many it has written.

@@ -50,6 +50,8 @@ pub(super) struct Keeper<R, H> {
     register: R,
     host: H,
     seen: HashMap<String, Seen>,
+    /// Holders that had not expired when the record was read last.
+    names: Vec<String>,
 }
 
 /// How a write ended, as far as its sender knows.
@@ -63,7 +65,11 @@ enum Written {
 
 impl<R: Register, H: Host> Keeper<R, H> {
     pub(super) fn new(register: R, host: H) -> Self {
-        Self { register, host, seen: HashMap::new() }
+        Self { register, host, seen: HashMap::new(), names: Vec::new() }
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
     }
 
     pub(super) async fn acquire(&mut self, kind: LeaseKind, name: &str, ttl: Duration) -> Result<Lease, LeaseError> {
@@ -155,6 +161,7 @@ impl<R: Register, H: Host> Keeper<R, H> {
                 *seen = Seen { renewal: holder.renewal, since: now };
             }
         }
+        self.names = record.holders.iter().filter(|holder| self.time_left(holder) > Duration::ZERO).map(|holder| holder.name.clone()).collect();
         Ok((record, Some(tag)))
     }
 

@@ -12,7 +12,7 @@ pub use error::StoreError;
 #[cfg(test)]
 pub(crate) use faulty::{Fault, Faults};
 
-use crate::limits;
+use crate::{limits, pace::Pace};
 use bytes::Bytes;
 use error::Result;
 use folder::Folder;
@@ -236,7 +236,16 @@ impl AsyncStore {
     async fn write(&self, key: &str, body: Bytes, condition: Condition<'_>) -> Result<String> {
         match &self.0 {
             Kind::S3(s3) => s3.write(key, body, condition).await,
-            Kind::Folder(folder) => folder.write(key, &body, condition),
+            Kind::Folder(folder) => {
+                let (pace, size) = (Pace::of_process(), body.len() as u64);
+                let _turn = pace.turn(size).await;
+                let written = folder.write(key, &body, condition)?;
+                let pause = pace.pause(size);
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+                Ok(written)
+            }
             #[cfg(test)]
             Kind::Faulty(folder, faults) => faults.around(key, || folder.write(key, &body, condition)),
         }

@@ -6,7 +6,10 @@ use super::{
     Condition, Credentials, Location, Take, dial,
     error::{Refusal, Result, StoreError},
 };
-use crate::limits::{self, ListingMeter};
+use crate::{
+    limits::{self, ListingMeter},
+    pace::Pace,
+};
 use aws_sdk_s3::{
     Client,
     config::{
@@ -19,7 +22,7 @@ use aws_sdk_s3::{
 use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::base64;
-use body::{BoundedAnswers, is_too_large};
+use body::{BoundedAnswers, PacedBodies, is_too_large};
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use p861_egress::Egress;
@@ -34,18 +37,19 @@ pub(super) struct S3 {
     bucket: String,
     prefix: String,
     place: String,
+    pace: Pace,
 }
 
-fn timeouts(body: u64) -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(limits::transfer(body)).build()
+fn timeouts(transfer: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(transfer).build()
 }
 
 impl S3 {
     pub(super) fn new(location: &Location, credentials: Option<&Credentials>) -> Result<Self> {
-        Self::with_egress(location, credentials, Egress::of_process())
+        Self::with(location, credentials, (Egress::of_process(), Pace::of_process()))
     }
 
-    fn with_egress(location: &Location, credentials: Option<&Credentials>, egress: Egress) -> Result<Self> {
+    fn with(location: &Location, credentials: Option<&Credentials>, (egress, pace): (Egress, Pace)) -> Result<Self> {
         let place = location.to_string();
         let invalid = |what: &str| StoreError::new(Refusal::Invalid, &place, "", what);
         let Location::S3 { endpoint, region, bucket, prefix, virtual_host, ca } = location else { return Err(invalid("it is no bucket")) };
@@ -68,10 +72,11 @@ impl S3 {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .retry_config(RetryConfig::standard().with_max_attempts(2))
-            .timeout_config(timeouts(0))
+            .timeout_config(timeouts(limits::transfer(0)))
             .interceptor(BoundedAnswers)
+            .interceptor(PacedBodies(pace.clone()))
             .build();
-        Ok(Self { client: Client::from_conf(config), bucket: bucket.clone(), prefix: prefix.clone(), place })
+        Ok(Self { client: Client::from_conf(config), bucket: bucket.clone(), prefix: prefix.clone(), place, pace })
     }
 
     fn full(&self, key: &str) -> String {
@@ -169,6 +174,8 @@ impl S3 {
 
     pub(super) async fn write(&self, key: &str, body: Bytes, condition: Condition<'_>) -> Result<String> {
         let size = body.len() as u64;
+        let _turn = self.pace.turn(size).await;
+        let transfer = limits::transfer(size) + self.pace.longer(size);
         // The server compares what arrives with it. A bucket with object lock refuses a write without.
         let digest = Md5::digest(&body);
         let mut request = self.client.put_object().bucket(&self.bucket).key(self.full(key)).content_md5(base64::encode(digest)).body(ByteStream::from(body));
@@ -177,7 +184,7 @@ impl S3 {
             Condition::IfAbsent => request = request.if_none_match("*"),
             Condition::IfMatch(tag) => request = request.if_match(tag),
         }
-        let sent = request.customize().config_override(aws_sdk_s3::Config::builder().timeout_config(timeouts(size))).send().await;
+        let sent = request.customize().config_override(aws_sdk_s3::Config::builder().timeout_config(timeouts(transfer))).send().await;
         let answer = sent.map_err(|error| match (condition, self.refused(key, &error)) {
             (Condition::IfAbsent, refused) if refused.is_precondition_failed() => {
                 StoreError::new(Refusal::AlreadyExists, &self.place, key, "it is there already")

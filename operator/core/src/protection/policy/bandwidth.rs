@@ -60,6 +60,11 @@ impl UploadLimit {
         (limit != Self::default()).then_some(limit)
     }
 
+    /// Whether it is another at another time of day.
+    pub fn depends_on_hours(&self) -> bool {
+        !self.hours.is_empty()
+    }
+
     fn at(&self, minute: u32) -> Option<u64> {
         self.hours.iter().find(|hours| hours.hold(minute)).map(|hours| hours.bytes_per_second).or(self.bytes_per_second)
     }

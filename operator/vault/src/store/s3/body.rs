@@ -1,10 +1,17 @@
-//! Bounds answers before they are read. The SDK takes the whole of every answer into memory before it looks at it, but for the content of an object.
+//! Bounds answers before they are read, and sends what is written at the process's pace. The SDK takes the whole of every answer into memory before it looks at it, but for
+//! the content of an object.
 
-use crate::limits::{MAX_ANSWER_BYTES, MAX_ERROR_BYTES};
+use crate::{
+    limits::{MAX_ANSWER_BYTES, MAX_ERROR_BYTES},
+    pace::Pace,
+};
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
-        interceptors::{Intercept, context::BeforeDeserializationInterceptorContextMut},
+        interceptors::{
+            Intercept,
+            context::{BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut},
+        },
         orchestrator::Metadata,
         runtime_components::RuntimeComponents,
     },
@@ -70,6 +77,23 @@ impl Intercept for BoundedAnswers {
         };
         let body = mem::replace(response.body_mut(), SdkBody::taken());
         *response.body_mut() = SdkBody::from_body_1_x(Bounded { body, left });
+        Ok(())
+    }
+}
+
+/// Sends the bodies of all requests of a client at a pace. They are signed as they are by then.
+#[derive(Debug)]
+pub(super) struct PacedBodies(pub(super) Pace);
+
+impl Intercept for PacedBodies {
+    fn name(&self) -> &'static str {
+        "PacedBodies"
+    }
+
+    fn modify_before_transmit(&self, context: &mut BeforeTransmitInterceptorContextMut<'_>, _: &RuntimeComponents, _: &mut ConfigBag) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let body = mem::replace(request.body_mut(), SdkBody::taken());
+        *request.body_mut() = self.0.body(body);
         Ok(())
     }
 }

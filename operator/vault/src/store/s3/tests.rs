@@ -122,6 +122,26 @@ async fn fault_f7_every_kind_of_write_has_a_checksum_as_a_bucket_with_object_loc
 }
 
 #[tokio::test]
+async fn what_is_written_at_a_limited_rate_arrives_whole_signed_and_in_its_time_and_what_is_small_does_not_wait_for_it() {
+    let (address, heads) = locked_bucket();
+    let location = Location::S3 { endpoint: address, region: "r".into(), bucket: "b".into(), prefix: String::new(), virtual_host: false, ca: None };
+    let pace = Pace::default();
+    pace.set(Some(256 << 10));
+    let keys = Credentials { access_key_id: "a".into(), secret_access_key: "s".into() };
+    let store = S3::with(&location, Some(&keys), (Egress::of_process(), pace)).unwrap();
+    let began = Instant::now();
+    let timed = async |bytes: usize| {
+        store.write("data/x", Bytes::from(vec![7; bytes]), Condition::Always).await.unwrap();
+        began.elapsed().as_secs_f64()
+    };
+    let (first, second, small) = tokio::join!(timed(256 << 10), timed(256 << 10), timed(1000));
+    let large = [first.min(second), first.max(second)];
+    assert!((0.8..1.8).contains(&large[0]) && (1.7..5.0).contains(&large[1]) && small < 0.8, "{large:?} {small}");
+    let signed: Vec<bool> = heads.try_iter().map(|head| header(&head, "x-amz-content-sha256").is_some_and(|digest| digest.len() == 64)).collect();
+    assert_eq!(signed, [true; 3], "the digest of the whole body");
+}
+
+#[tokio::test]
 async fn fault_f7_where_the_tag_is_no_digest_the_size_that_is_stored_is_compared() {
     for (case, stored, tag, expected) in [
         ("as it was sent", 5, "\"made-in-another-way\"", None),
@@ -310,7 +330,8 @@ async fn fault_e18_a_bucket_at_a_closed_address_gets_no_connection_however_its_e
     let port = listener.local_addr().unwrap().port();
     let store = |endpoint: String, bucket: &str, virtual_host: bool| {
         let location = Location::S3 { endpoint, region: "r".into(), bucket: bucket.into(), prefix: String::new(), virtual_host, ca: None };
-        S3::with_egress(&location, Some(&Credentials { access_key_id: "a".into(), secret_access_key: "s".into() }), Egress::default()).unwrap()
+        let keys = Credentials { access_key_id: "a".into(), secret_access_key: "s".into() };
+        S3::with(&location, Some(&keys), (Egress::default(), Pace::default())).unwrap()
     };
     for (host, bucket, virtual_host) in
         [("127.0.0.1", "b", false), ("localhost", "b", false), ("[::ffff:127.0.0.1]", "b", false), ("127.1", "b", false), ("localhost", "b", true)]
