@@ -80,6 +80,7 @@ fn declare(server: &Lone) {
         "platform/accepted-least",
         "application/accepted-least",
         "backuprepository/accepted-bucket",
+        "backuppolicy/accepted-least",
         "recoveryplan/accepted-least",
         "backup/accepted-least",
         "restore/accepted-least",
@@ -156,7 +157,7 @@ fn uninstalling_leaves_the_kinds_and_every_object_and_installing_again_finds_the
         let of_charts = |name: &str| name.contains("/p861") && !name.starts_with("CustomResourceDefinition/");
         state.iter().filter(|(name, _)| !of_charts(name)).map(|(name, mark)| (name.clone(), mark.uid.clone())).collect()
     };
-    assert_eq!(ours(&first).len(), 33, "fifteen kinds, an object of each, and the three shipped profiles: {:?}", ours(&first));
+    assert_eq!(ours(&first).len(), 35, "sixteen kinds, an object of each, and the three shipped profiles: {:?}", ours(&first));
     server.helm(&["uninstall", "p861"]).expect("the operator goes");
     let left = state(&server);
     assert_eq!(ours(&left), ours(&first), "taking the operator away takes nothing that people declared");

@@ -22,6 +22,7 @@ mod operator_alone;
 mod own_edge;
 mod platform_access;
 mod platform_objects;
+mod policy_slots;
 mod restore_objects;
 mod runbook_alerts;
 mod runbook_pages;
