@@ -19,10 +19,10 @@ pub async fn limits(context: &RunContext, step_context: &StepContext, site: &str
     if !uploads {
         return Ok(None);
     }
-    let (client, run) = (&context.hub.client, &step_context.run);
-    let site: Option<Site> = Api::all(client.clone()).get_opt(site).await.context(|| format!("read site {site}"))?;
+    let run = &step_context.run;
+    let site: Option<Site> = Api::all(context.hub.client.clone()).get_opt(site).await.context(|| format!("read site {site}"))?;
     let uplink = site.and_then(|site| site.spec.uplink);
-    let repositories: Api<BackupRepository> = Api::namespaced(client.clone(), &run.namespace);
+    let repositories: Api<BackupRepository> = Api::namespaced(context.hub.client.clone(), &run.namespace);
     let repository = repositories.get_opt(&run.repository).await.context(|| format!("read BackupRepository {}", run.repository))?;
     let policy = policy(context, step_context).await?;
     let found = [
@@ -35,17 +35,21 @@ pub async fn limits(context: &RunContext, step_context: &StepContext, site: &str
         return Ok(None);
     }
     // Hours are the district's.
-    let zone = if limits.iter().any(UploadLimit::depends_on_hours) { district_of(client, &run.namespace).await?.spec.time_zone } else { "UTC".to_owned() };
+    let zone = if limits.iter().any(UploadLimit::depends_on_hours) {
+        district_of(&context.hub.client, &run.namespace).await?.spec.time_zone
+    } else {
+        "UTC".to_owned()
+    };
     Ok(Some(UploadLimits { zone, limits }))
 }
 
 /// The policy that the run's Backup follows.
 async fn policy(context: &RunContext, step_context: &StepContext) -> Result<Option<BackupPolicy>> {
-    let (client, run) = (&context.hub.client, &step_context.run);
-    let backups: Api<Backup> = Api::namespaced(client.clone(), &run.namespace);
+    let run = &step_context.run;
+    let backups: Api<Backup> = Api::namespaced(context.hub.client.clone(), &run.namespace);
     let Some(backup) = backups.get_opt(&run.name).await.context(|| format!("read Backup {}", run.name))? else { return Ok(None) };
     let named = backup.spec.policy_ref.map(|policy| policy.name).or_else(|| backup.status.and_then(|status| status.policy));
     let Some(name) = named else { return Ok(None) };
-    let policies: Api<BackupPolicy> = Api::namespaced(client.clone(), &run.namespace);
+    let policies: Api<BackupPolicy> = Api::namespaced(context.hub.client.clone(), &run.namespace);
     policies.get_opt(&name).await.context(|| format!("read BackupPolicy {name}"))
 }
