@@ -15,6 +15,7 @@ pub const SCENES: &[Scene] = &[
     ("a mover that is killed is started again, and the backup ends well", a_killed_mover_is_started_again),
     ("a backup whose object is deleted while it runs ends, and leaves nothing beside the data or in the repository", a_deleted_backup_leaves_nothing),
     ("kubectl waits for a backup, and selects backups by application", kubectl_waits),
+    ("a policy has an application backed up with nobody asking, no faster than the line allows", a_policy_takes_backups),
 ];
 
 /// How long one backup may take on a busy machine.
@@ -154,4 +155,27 @@ fn kubectl_waits(stage: &Stage) -> Result<()> {
     let ready = stage.object("application", "portal")?;
     let protected = condition_of(&ready, "Protected").cloned().unwrap_or_default();
     demand(protected["status"] == "True", || format!("the application is not Protected: {protected}"))
+}
+
+fn a_policy_takes_backups(stage: &Stage) -> Result<()> {
+    let hub = stage.standby()?;
+    let limit = json!({"uploadBytesPerSecond": "4Mi"});
+    stage.create("BackupPolicy", "each-minute", json!({"repositoryRef": {"name": "shinan"}, "schedule": "* * * * *", "jitter": "0s", "limits": limit}))?;
+    let policy_of_portal = |value: &Value| stage.patch("application", "portal", &json!({"spec": {"backupPolicyRef": value}}));
+    policy_of_portal(&json!({"name": "each-minute"}))?;
+    let taken = hub.wait("a backup by the policy", BACKUP, &["backups", "--namespace", "shinan", "--selector", "platform861.io/policy=each-minute"], |seen| {
+        let backups = seen["items"].as_array().into_iter().flatten();
+        backups.clone().find(|backup| backup["status"]["phase"] == "Succeeded").cloned().ok_or_else(|| format!("{:?}", backups.map(name).collect::<Vec<_>>()))
+    });
+    // Whatever came of it, the scenes after this one take their own.
+    let week = stage.say_expecting(0, &["backup", "calendar", "portal"]);
+    policy_of_portal(&Value::Null)?;
+    let policy = stage.object("backuppolicy", "each-minute")?;
+    stage.delete("backuppolicy", "each-minute")?;
+    let taken = taken?;
+    let slot = name(&taken).strip_prefix("portal-").and_then(|rest| rest.strip_suffix('z')).is_some_and(|stamp| stamp.len() == "20261124-0000".len());
+    demand(slot && taken["status"]["policy"] == "each-minute", || format!("{}: {}", name(&taken), taken["status"]))?;
+    demand(condition_of(&policy, "Ready").is_some_and(|ready| ready["status"] == "True"), || format!("the policy: {}", policy["status"]))?;
+    let week = week?;
+    demand(week.out.contains("each-minute"), || format!("the calendar: {}", week.out))
 }
