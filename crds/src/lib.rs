@@ -38,7 +38,7 @@ pub use platform::{
 };
 pub use protection::{
     backup::{Backup, BackupSpec, BackupStatus},
-    policy::{BackupPolicy, BackupPolicySpec, BackupPolicyStatus},
+    policy::{BackupPolicy, BackupPolicySpec, BackupPolicyStatus, Retention},
     repository::{BackupRepository, BackupRepositorySpec, BackupRepositoryStatus},
     restore::{Restore, RestoreSpec, RestoreStatus},
 };
