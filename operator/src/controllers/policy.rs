@@ -22,7 +22,7 @@ use p861_core::{
     runs::Limits,
 };
 use p861_crds::{
-    Backup, BackupPolicy, BackupPolicyStatus, BackupRepository, ConditionType, Reason,
+    Application, Backup, BackupPolicy, BackupPolicyStatus, BackupRepository, ConditionType, Reason,
     names::{APPLICATION_LABEL, POLICY_LABEL},
 };
 use p861_runs::{
@@ -78,8 +78,9 @@ impl Controller for PolicyController {
 
     async fn observe(&self, context: &ReadContext, policy: &BackupPolicy, now: Timestamp) -> Result<PolicyFacts> {
         let namespace = policy.namespace().unwrap_or_default();
-        let (policies, applications) = (context.cache.list(&namespace).await?, context.cache.list(&namespace).await?);
-        let mut backups: Vec<Backup> = context.cache.list(&namespace).await?;
+        let policies = context.cache.list::<BackupPolicy>(&namespace).await?;
+        let applications = context.cache.list::<Application>(&namespace).await?;
+        let mut backups = context.cache.list::<Backup>(&namespace).await?;
         let stands = |repository: &BackupRepository| Some((repository.name_any(), how_it_stands(repository)));
         let repositories = context.cache.filter_map(Some(&namespace), stands).await?.into_iter().collect();
         let (elsewhere, zone) = (elsewhere(context, &namespace).await?, zone_of(context, &namespace).await?);

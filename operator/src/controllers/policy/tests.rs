@@ -6,7 +6,7 @@ use crate::{
     hub_cache::{Cached, HubCache},
 };
 use kube::runtime::{reflector, watcher::Event};
-use p861_crds::{Application, District};
+use p861_crds::District;
 use p861_runs::hub_object::HubObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
