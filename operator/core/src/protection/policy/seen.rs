@@ -36,7 +36,9 @@ impl Seen {
         self.memory.settled.retain(|application, _| holds.contains_key(application));
         self.memory.joined.retain(|application, _| holds.contains_key(application));
         self.memory.told.retain(|application, _| holds.contains_key(application));
-        self.memory.hindered.retain(|application, (_, _, until)| holds.contains_key(application) && now < *until);
+        // A clock that was put back would make it wait for longer.
+        let soon = crate::time::after(now, HINDERED_FOR);
+        self.memory.hindered.retain(|application, (_, _, until)| holds.contains_key(application) && now < *until && *until <= soon);
         self.holds = Some(holds);
         let listed: BTreeSet<&str> = backups.iter().filter_map(|backup| backup.metadata.name.as_deref()).collect();
         self.made
@@ -139,6 +141,8 @@ mod tests {
         assert!(!hindered(&mut seen, time(0)));
         seen.note_hindered(&start("a", 0), (Reason::Unreachable, "no answer".into()), time(0));
         assert!(!hindered(&mut seen, time(1)));
+        seen.note_hindered(&start("a", 0), (Reason::Unreachable, "no answer".into()), time(60));
+        assert!(!hindered(&mut seen, time(0)), "the clock was put back");
         seen.note_told(&[("uid-a".into(), time(1)), ("uid-gone".into(), time(1))]);
         assert_eq!(seen.look(&policies, &applications, &mut Vec::new(), time(1)).told, [("uid-a".to_owned(), time(1))].into());
     }
