@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(remarks.len(), 2, "{remarks:?}");
         assert_eq!(remarks[0], "policy resting is suspended (moved)");
         let (lines, _) = shown(None, Language::Zh);
-        assert_eq!(lines[1], "周二 2026-11-24 每 10分，08:10–23:50 critical 1");
+        assert_eq!(lines[1], "2026-11-24（周二） 每 10分钟，08:10–23:50 critical 1");
     }
 
     #[test]

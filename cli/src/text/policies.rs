@@ -62,7 +62,7 @@ pub fn weekday_and_date(date: Date) -> Bilingual {
         Weekday::Saturday => ("Sat", "周六"),
         Weekday::Sunday => ("Sun", "周日"),
     };
-    both(format!("{en} {date}"), format!("{zh} {date}"))
+    both(format!("{en} {date}"), format!("{date}（{zh}）"))
 }
 
 /// Times of a day that are as far apart as each other.

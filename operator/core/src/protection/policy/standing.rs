@@ -8,9 +8,10 @@ use super::{
 };
 use crate::{
     conditions::{ConditionUpdate, ObjectEvent},
+    shown,
     told::Noun,
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use p861_crds::{Application, BackupPolicy, ConditionType, Reason};
 
 /// Applications that a message names.
@@ -41,16 +42,11 @@ pub fn repository_lacks(name: &str, stands: Option<&RepositoryStands>) -> (Reaso
     }
 }
 
-/// A time of a district, to the minute.
-fn minute(time: Timestamp, zone: &TimeZone) -> String {
-    time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
-}
-
 /// That a policy is suspended.
 pub fn suspended(policy: &str, suspended: &Suspended, zone: &TimeZone) -> String {
     let Suspended { reason, until } = suspended;
     match until {
-        Some(until) => format!("policy {policy} is suspended until {} ({reason})", minute(*until, zone)),
+        Some(until) => format!("policy {policy} is suspended until {} ({reason})", shown::minute(*until, zone)),
         None => format!("policy {policy} is suspended ({reason})"),
     }
 }
