@@ -10,6 +10,7 @@ pub mod half_restored;
 pub mod policy;
 pub mod readable;
 pub mod restore;
+pub mod retention;
 pub mod snapshots;
 pub mod standing;
 pub mod volumes;
