@@ -4,7 +4,7 @@ use crate::StoreError;
 use rustic_core::RusticError;
 
 /// Every reason that an error of this crate gives, sorted.
-pub const REASONS: [&str; 26] = [
+pub const REASONS: [&str; 28] = [
     "AccessDenied",
     "AlreadyExists",
     "ConfigMissing",
@@ -19,6 +19,8 @@ pub const REASONS: [&str; 26] = [
     "NoSpace",
     "NotARepository",
     "NotFound",
+    "NotOurs",
+    "ObjectLocked",
     "PathMissing",
     "PreconditionFailed",
     "RandomUnavailable",
@@ -170,6 +172,25 @@ pub enum VaultError {
         /// There is no room left.
         full: bool,
     },
+    /// A snapshot that was to be forgotten was not sealed for the district.
+    #[error("snapshot {id} is not forgotten: {what}. Only snapshots that were sealed for the district and the application are")]
+    NotOurs {
+        /// Its id.
+        id: String,
+        /// What was found.
+        what: String,
+    },
+    /// The store keeps a file of the repository that must go first.
+    #[error(
+        "{object} is kept by the store's object lock{}: what it names stays, and a later prune goes on. Lock data/ only, or shorten the bucket's default retention",
+        until.map(|until| format!(" until {until:.0}")).unwrap_or_default()
+    )]
+    Locked {
+        /// The file, for example `index/abcd…`.
+        object: String,
+        /// When the lock ends, if the store says so.
+        until: Option<jiff::Timestamp>,
+    },
     /// The repository lease was lost while something was to be stored.
     #[error("the repository lease of {holder} was lost ({what}): nothing more is stored; the next attempt takes a new one")]
     LeaseLost {
@@ -205,6 +226,8 @@ impl VaultError {
             Self::PartsUnnamed { .. } => "Unsupported",
             Self::Destination { full: true, .. } => "NoSpace",
             Self::Destination { .. } => "DestinationRefused",
+            Self::NotOurs { .. } => "NotOurs",
+            Self::Locked { .. } => "ObjectLocked",
             Self::LeaseLost { .. } => "LeaseLost",
             Self::Other { .. } => "VaultError",
         }

@@ -3,6 +3,7 @@
 use crate::{
     RepositoryAccess, StoreError, VaultError,
     backend::Store,
+    cipher::CipherError,
     initialise,
     keys::{self, OpenKey},
     snapshots::Briefs,
@@ -10,7 +11,7 @@ use crate::{
 use parking_lot::Mutex;
 use rustic_core::{
     Credentials, FileType, IndexedFullStatus, IndexedIdsStatus, OpenStatus, Progress, ProgressBars, ProgressType, RepositoryBackends, RepositoryOptions,
-    RusticError, RusticProgress, RusticResult,
+    RusticError, RusticProgress, RusticResult, WriteBackend,
     repofile::{SnapshotFile, SnapshotId},
 };
 use std::{
@@ -74,13 +75,6 @@ impl Repository {
         Self::open_in(store, access)?.map_err(|absent| VaultError::NotARepository { location: access.location.to_string(), what: absent.what().to_owned() })
     }
 
-    fn raw(store: &Arc<Store>) -> Result<rustic_core::Repository<()>, VaultError> {
-        let options = RepositoryOptions::default().no_cache(true);
-        let backends = RepositoryBackends::new(store.clone(), None);
-        rustic_core::Repository::new_with_progress(&options, &backends, Gauges(store.clone()))
-            .map_err(|error| VaultError::engine("prepare the repository", &error, store.take_error()))
-    }
-
     /// The inner error: there is no repository, and this is how the store said so.
     fn open_in(store: Arc<Store>, access: &RepositoryAccess) -> Result<Result<Self, StoreError>, VaultError> {
         // Read rather than asked for its size: only an answer with a body says why it is refused.
@@ -131,9 +125,21 @@ impl Repository {
         result.map_err(|error: Box<RusticError>| VaultError::engine(what, &error, self.store.take_error()))
     }
 
+    /// A file of the repository, encrypted with its key.
+    pub(crate) fn encrypted(&self, plain: &[u8]) -> Result<Vec<u8>, CipherError> {
+        self.key.cipher.encrypt(plain)
+    }
+
     /// A handle of its own.
     pub(crate) fn opened(&self) -> Result<Opened, VaultError> {
-        let raw = Self::raw(&self.store)?;
+        self.opened_through(self.store.clone(), Gauges(self.store.clone()))
+    }
+
+    /// A handle of its own, which reaches the store through something.
+    pub(crate) fn opened_through(&self, backend: Arc<dyn WriteBackend>, bars: impl ProgressBars) -> Result<Opened, VaultError> {
+        let options = RepositoryOptions::default().no_cache(true);
+        let raw = rustic_core::Repository::new_with_progress(&options, &RepositoryBackends::new(backend, None), bars)
+            .map_err(|error| VaultError::engine("prepare the repository", &error, self.store.take_error()))?;
         raw.open(&Credentials::Masterkey(self.key.master.clone())).map_err(|error| match self.store.take_error() {
             Some(store) => store.into(),
             None => VaultError::Damaged { object: "config".into(), what: format!("it can't be read: {}", error.display_log()) },

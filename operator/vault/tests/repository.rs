@@ -2,6 +2,7 @@
 
 mod damage;
 mod parts;
+pub mod prune;
 
 use crate::support::{Restic, describe, odd_tree, race_for_creation, race_for_increments, seal, seal_spec, spec, whole};
 use p861_vault::{AsyncStore, Existing, Filled, FolderRestore, Location, PartSpec, Repository, RepositoryAccess, Sealed, VaultError};

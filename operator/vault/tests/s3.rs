@@ -1,5 +1,6 @@
 //! What the repository promises over S3, on a real server, with its bad days.
 
+use crate::repository::prune::{backup, bodies, forget, prune};
 use crate::support::{
     Restic, describe,
     noise::{Noise, noise},
@@ -7,14 +8,20 @@ use crate::support::{
     seaweed::{Seaweed, bucket, runtime, slow_line, store, through, until_read},
     spec, whole,
 };
-use p861_vault::{AsyncStore, Credentials, Existing, LeaseError, LeaseKind, Leases, Location, PartSpec, Repository, RepositoryAccess, VaultError};
+use p861_vault::{
+    AsyncStore, Credentials, Existing, LeaseError, LeaseKind, Leases, Location, MayWrite, PartSpec, PruneReport, PruneSpec, Repository, RepositoryAccess,
+    VaultError,
+};
 use sha2::{Digest as _, Sha256};
 use std::{
     fs,
     io::{self, Read},
     path::Path,
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -344,4 +351,84 @@ fn leases_exclude_each_other_and_stock_restic_does_not_mind_their_record() {
     let url = format!("s3:{}/{}/districts/shinan", server.endpoint(), bucket(&access));
     let restic = Restic::new(&url, "correct horse", &[("AWS_ACCESS_KEY_ID", &keys.access_key_id), ("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key)]);
     restic.run(&["check", "--read-data"]);
+}
+
+/// Set for a process that is to die while it prunes a bucket, before its write or removal of this number.
+const DIES_AT: &str = "P861_PRUNE_BUCKET_DIES_AT";
+const ACCESS: &str = "P861_PRUNE_BUCKET";
+
+#[test]
+fn a_process_that_is_killed_while_it_prunes_a_bucket_harms_nothing_and_the_next_prunes_end_clean() {
+    let spec = PruneSpec { delay: Duration::ZERO, max_repack_bytes: u64::MAX, max_unused_percent: 0, keep_records: Duration::from_hours(24) };
+    if let (Ok(at), Ok(access)) = (std::env::var(DIES_AT), std::env::var(ACCESS)) {
+        let (at, asked): (usize, _) = (at.parse().unwrap(), AtomicUsize::new(0));
+        let dies: MayWrite = Arc::new(move || {
+            if asked.fetch_add(1, Ordering::SeqCst) == at {
+                std::process::abort();
+            }
+            Ok(())
+        });
+        Repository::open(&serde_json::from_str(&access).unwrap()).unwrap().prune(&spec, &dies, &|_| {}).unwrap();
+        return;
+    }
+    let server = Seaweed::shared();
+    let [first, second] = bodies();
+    let keys = server.credentials();
+    // Before something is written anew, between that and the removal of an index file, and between packs.
+    for (prunes_before, at) in [(0, 1), (0, 4), (1, 4)] {
+        let access = server.access();
+        let repository = Repository::open_or_init(&access).unwrap();
+        let (gone, kept) = (backup(&repository, "first", &first), backup(&repository, "second", &second));
+        forget(&repository, &gone);
+        (0..prunes_before).for_each(|_| drop(prune(&repository)));
+        let thread = std::thread::current();
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", thread.name().unwrap(), "--nocapture"]).env(DIES_AT, at.to_string()).env(ACCESS, serde_json::to_string(&access).unwrap());
+        assert!(!child.output().unwrap().status.success(), "{prunes_before} before, at {at}: it had fewer writes than that");
+        let url = format!("s3:{}/{}/districts/shinan", server.endpoint(), bucket(&access));
+        let restic = Restic::new(&url, "correct horse", &[("AWS_ACCESS_KEY_ID", &keys.access_key_id), ("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key)]);
+        assert!(restic.run(&["check"]).contains("no errors were found"), "{prunes_before} before, at {at}");
+        repository.verify_snapshot(&kept, true).unwrap();
+        let reports: Vec<PruneReport> = (0..3).map(|_| prune(&repository)).collect();
+        assert!(reports[2].is_clean(), "{prunes_before} before, at {at}: {reports:?}");
+        repository.verify_snapshot(&kept, true).unwrap();
+        restic.run(&["check", "--read-data"]);
+    }
+}
+
+#[test]
+fn a_bucket_with_object_lock_keeps_old_versions_of_what_a_prune_removes_and_the_prune_says_so() {
+    use aws_sdk_s3::{
+        Client,
+        config::{BehaviorVersion, Builder, Credentials, Region},
+        types::{DefaultRetention, ObjectLockConfiguration, ObjectLockEnabled, ObjectLockRetentionMode, ObjectLockRule},
+    };
+    let server = Seaweed::shared();
+    let (access, keys) = (server.access(), server.credentials());
+    runtime().block_on(async {
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(server.endpoint())
+            .force_path_style(true)
+            .credentials_provider(Credentials::new(&keys.access_key_id, &keys.secret_access_key, None, None, "test"))
+            .build();
+        let client = Client::from_conf(config);
+        client.create_bucket().bucket(bucket(&access)).object_lock_enabled_for_bucket(true).send().await.unwrap();
+        let retention = DefaultRetention::builder().mode(ObjectLockRetentionMode::Compliance).days(1).build();
+        let rule = ObjectLockRule::builder().default_retention(retention).build();
+        let locked = ObjectLockConfiguration::builder().object_lock_enabled(ObjectLockEnabled::Enabled).rule(rule).build();
+        client.put_object_lock_configuration().bucket(bucket(&access)).object_lock_configuration(locked).send().await.unwrap();
+    });
+    let repository = Repository::open_or_init(&access).unwrap();
+    let [first, second] = bodies();
+    let (gone, kept) = (backup(&repository, "first", &first), backup(&repository, "second", &second));
+    forget(&repository, &gone);
+    let marked = prune(&repository);
+    let removed = prune(&repository);
+    assert_eq!(removed.removed, marked.marked);
+    assert_eq!(removed.hidden, removed.removed, "the store keeps what is locked as an old version");
+    repository.verify_snapshot(&kept, true).unwrap();
+    assert!(prune(&repository).is_clean());
 }

@@ -16,6 +16,7 @@ use crate::{limits, pace::Pace};
 use bytes::Bytes;
 use error::Result;
 use folder::Folder;
+use jiff::Timestamp;
 use s3::S3;
 use serde::{Deserialize, Serialize};
 use std::{fmt, ops::ControlFlow, path::PathBuf};
@@ -125,6 +126,17 @@ pub struct Stored {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// What became of an object that was to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// It is not there any more.
+    Gone,
+    /// It is not there any more, and the store keeps what was there as an old version.
+    Hidden,
+    /// The store keeps it by its lock; until then, if it says so.
+    Locked(Option<Timestamp>),
 }
 
 impl AsyncStore {
@@ -343,6 +355,19 @@ impl AsyncStore {
             Kind::Folder(folder) => folder.delete(key),
             #[cfg(test)]
             Kind::Faulty(folder, faults) => faults.around(key, || folder.delete(key)),
+        }
+    }
+
+    /// As [`Self::delete`], and says what became of the object. One that the store keeps by its lock is no error.
+    ///
+    /// # Errors
+    /// If the store can't be written.
+    pub(crate) async fn remove(&self, key: &str) -> Result<Removal> {
+        match &self.0 {
+            Kind::S3(s3) => s3.remove(key).await,
+            Kind::Folder(_) => self.delete(key).await.map(|()| Removal::Gone),
+            #[cfg(test)]
+            Kind::Faulty(..) => self.delete(key).await.map(|()| Removal::Gone),
         }
     }
 }

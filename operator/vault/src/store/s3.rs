@@ -3,7 +3,7 @@
 mod body;
 
 use super::{
-    Condition, Credentials, Location, Take, dial,
+    Condition, Credentials, Location, Removal, Take, dial,
     error::{Refusal, Result, StoreError},
 };
 use crate::{
@@ -18,12 +18,14 @@ use aws_sdk_s3::{
     },
     error::{ProvideErrorMetadata, SdkError},
     primitives::ByteStream,
+    types::ObjectLockLegalHoldStatus,
 };
 use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::base64;
 use body::{BoundedAnswers, PacedBodies, is_too_large};
 use bytes::Bytes;
+use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use p861_egress::Egress;
 use std::time::{Duration, Instant};
@@ -248,6 +250,32 @@ impl S3 {
 
     pub(super) async fn delete(&self, key: &str) -> Result<()> {
         self.client.delete_object().bucket(&self.bucket).key(self.full(key)).send().await.map(|_| ()).map_err(|error| self.refused(key, &error))
+    }
+
+    /// In a bucket with versions, which object lock needs, an object is not deleted but hidden by a marker, whether or not it is locked.
+    pub(super) async fn remove(&self, key: &str) -> Result<Removal> {
+        let refused = match self.client.delete_object().bucket(&self.bucket).key(self.full(key)).send().await {
+            Ok(answer) if answer.delete_marker() == Some(true) => return Ok(Removal::Hidden),
+            Ok(_) => return Ok(Removal::Gone),
+            Err(error) => self.refused(key, &error),
+        };
+        // Stores have different words for that. What the object says of itself decides.
+        if matches!(refused.refusal, Refusal::AccessDenied | Refusal::Invalid)
+            && let Some(locked) = self.lock_of(key).await
+        {
+            return Ok(locked);
+        }
+        Err(refused)
+    }
+
+    /// The lock of an object; none if it has none that holds now, or the store doesn't say.
+    async fn lock_of(&self, key: &str) -> Option<Removal> {
+        let head = self.client.head_object().bucket(&self.bucket).key(self.full(key)).send().await.ok()?;
+        if head.object_lock_legal_hold_status() == Some(&ObjectLockLegalHoldStatus::On) {
+            return Some(Removal::Locked(None));
+        }
+        let until = head.object_lock_retain_until_date().and_then(|until| Timestamp::from_second(until.secs()).ok())?;
+        (until > Timestamp::now()).then_some(Removal::Locked(Some(until)))
     }
 }
 

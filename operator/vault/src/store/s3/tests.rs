@@ -347,3 +347,33 @@ async fn fault_e18_a_bucket_at_a_closed_address_gets_no_connection_however_its_e
     }
     assert!(matches!(listener.accept(), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock), "nobody has connected");
 }
+
+/// Answers a DELETE and a HEAD.
+fn keeps(deleted: &'static str, head: &'static str) -> S3 {
+    let address = serve(move |request, stream| {
+        let answer = if request.head.starts_with("DELETE") { deleted } else { head };
+        whole(stream, answer, "")
+    });
+    store(address)
+}
+
+#[tokio::test]
+async fn what_a_store_keeps_by_its_lock_is_told_from_what_it_refuses() {
+    let ahead = "200 OK\r\nx-amz-object-lock-mode: COMPLIANCE\r\nx-amz-object-lock-retain-until-date: 2999-01-01T00:00:00Z";
+    let over = "200 OK\r\nx-amz-object-lock-mode: COMPLIANCE\r\nx-amz-object-lock-retain-until-date: 2001-01-01T00:00:00Z";
+    let held = "200 OK\r\nx-amz-object-lock-legal-hold: ON";
+    let until = "2999-01-01T00:00:00Z".parse().unwrap();
+    for (case, deleted, head, expected) in [
+        ("no versions", "204 No Content", "404 Not Found", Some(Removal::Gone)),
+        ("versions", "204 No Content\r\nx-amz-delete-marker: true", "404 Not Found", Some(Removal::Hidden)),
+        ("locked", "403 Forbidden", ahead, Some(Removal::Locked(Some(until)))),
+        ("locked, in the words of another store", "400 Bad Request", ahead, Some(Removal::Locked(Some(until)))),
+        ("held", "403 Forbidden", held, Some(Removal::Locked(None))),
+        ("the lock is over", "403 Forbidden", over, None),
+        ("no right to delete", "403 Forbidden", "200 OK", None),
+        ("no right at all", "403 Forbidden", "403 Forbidden", None),
+    ] {
+        let removed = keeps(deleted, head).remove("data/aa/aabb").await;
+        assert_eq!(removed.as_ref().ok(), expected.as_ref(), "{case}: {removed:?}");
+    }
+}
