@@ -82,6 +82,8 @@ fn place(noun: &str, id: &str, language: Language) -> (Option<String>, String) {
         | StepKey::Hold
         | StepKey::Manual
         | StepKey::CleanUp
+        | StepKey::Forget
+        | StepKey::Prune
         | StepKey::Backup { .. }
         | StepKey::Silence { .. }
         | StepKey::EndSilence { .. }

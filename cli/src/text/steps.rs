@@ -224,6 +224,17 @@ fn moves(site: &str, namespace: &str, claim: Option<&str>, task: &MoverTask) -> 
                 format!("将 {part} 导入 {site} 的 {namespace}/{workload_ref}：{typed}"),
             )
         }
+        MoverTask::Forget { snapshots, .. } => {
+            let count = snapshots.len();
+            both(format!("forget {count} snapshots, each with a record"), format!("清除 {count} 个快照，逐个留有记录"))
+        }
+        MoverTask::Prune { delay, .. } => {
+            let hours = delay.as_hours();
+            both(
+                format!("mark what no snapshot needs, and remove what has been marked for {hours} h"),
+                format!("标记已无快照需要的数据，删除已标记满 {hours} 小时的数据"),
+            )
+        }
     }
 }
 

@@ -393,6 +393,8 @@ pub fn step_word(key: &str) -> Option<Word> {
         "remove-snapshots" => Word { en: "remove volume snapshots", zh: "移除卷快照" },
         "resume" => Word { en: "resume", zh: "恢复写入" },
         "clean-up" => Word { en: "clean up", zh: "清理" },
+        "forget" => Word { en: "forget snapshots", zh: "清除快照" },
+        "prune" => Word { en: "prune", zh: "清理备份库" },
         "manual" => Word { en: "manual work", zh: "人工作业" },
         "backup" => Word { en: "backup", zh: "备份" },
         "silence" => Word { en: "silence", zh: "静默告警" },

@@ -1,6 +1,6 @@
 //! Running runs, and admission of new ones. [`p861_core::runs::admit`] has the rules; this module applies them under one lock.
 
-use p861_core::runs::{Admission, Limits, Request, Running, admit};
+use p861_core::runs::{Admission, Limits, RepositoryUse, Request, Running, Why, admit, held_back};
 use p861_crds::Reason;
 use parking_lot::Mutex;
 use std::{
@@ -12,6 +12,13 @@ use std::{
 /// How long new runs wait for a former leader's runs to be resumed. A run that can't be, for example because its plan is gone, must not block all others.
 const TAKE_UP_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// A run that waits to have a repository for itself lets no younger one into it for so long, and then again after each [`ALONE_EVERY`]: what is under way there may last for
+/// hours, and other backups must not wait for that.
+const ALONE_PATIENCE: Duration = Duration::from_mins(10);
+const ALONE_EVERY: Duration = Duration::from_hours(1);
+/// A run that hasn't asked for so long waits no more.
+const ASKS_WITHIN: Duration = Duration::from_secs(10);
+
 /// Admission of runs. Clones share one state.
 #[derive(Clone, Default)]
 pub struct Admissions(Arc<Mutex<State>>);
@@ -22,8 +29,24 @@ struct State {
     running: BTreeMap<String, Running>,
     /// Runs that were told to abort, with the reason, by UID.
     aborted: BTreeMap<String, String>,
+    /// Runs that wait to have a repository for themselves, by UID.
+    alone: BTreeMap<String, WaitsAlone>,
     /// UIDs of runs of a former leader that are not resumed yet, and the time until which new runs wait for them.
     expected: Option<(HashSet<String>, Instant)>,
+}
+
+/// A run that waits to have a repository for itself.
+struct WaitsAlone {
+    request: Request,
+    since: Instant,
+    asked: Instant,
+}
+
+impl WaitsAlone {
+    /// Whether it lets no younger one pass now.
+    fn holds_back(&self, now: Instant) -> bool {
+        now.duration_since(self.since).as_secs() % ALONE_EVERY.as_secs() < ALONE_PATIENCE.as_secs()
+    }
 }
 
 /// Whether a run may begin.
@@ -57,12 +80,20 @@ impl Admissions {
         {
             return Answer::Wait { reason: Reason::NotYet, message: "waits until the runs that began before are taken up again: seconds".into() };
         }
+        let now = Instant::now();
+        if let Some(why) = state.held_back(&request, now) {
+            return Answer::Wait { reason: why.reason.into(), message: why.message };
+        }
         let running: Vec<Running> = state.running.values().cloned().collect();
         let aborted = match admit(&request, &running, &Limits::default()) {
             Admission::Admit => Vec::new(),
             Admission::Preempt(aborted) => aborted,
-            Admission::Wait(why) => return Answer::Wait { reason: why.reason.into(), message: why.message },
+            Admission::Wait(why) => {
+                state.note_waiting(request, now);
+                return Answer::Wait { reason: why.reason.into(), message: why.message };
+            }
         };
+        state.alone.remove(&request.run.uid);
         for other in aborted {
             state.aborted.insert(other.uid.clone(), format!("{} goes first", request.run));
             if let Some(running) = state.running.get_mut(&other.uid) {
@@ -96,6 +127,7 @@ impl Admissions {
         state.take_off(uid);
         state.running.remove(uid);
         state.aborted.remove(uid);
+        state.alone.remove(uid);
     }
 }
 
@@ -123,6 +155,21 @@ impl Drop for Unheld {
 }
 
 impl State {
+    /// Why a run may not pass one that waits to have its repository for itself.
+    fn held_back(&mut self, request: &Request, now: Instant) -> Option<Why> {
+        self.alone.retain(|_, waits| now.duration_since(waits.asked) < ASKS_WITHIN);
+        let others = self.alone.iter().filter(|(uid, waits)| **uid != request.run.uid && waits.holds_back(now));
+        let others: Vec<Request> = others.map(|(_, waits)| waits.request.clone()).collect();
+        held_back(request, &others)
+    }
+
+    fn note_waiting(&mut self, request: Request, now: Instant) {
+        if matches!(request.repository, Some((_, RepositoryUse::Exclusive))) {
+            let uid = request.run.uid.clone();
+            self.alone.entry(uid).or_insert(WaitsAlone { request, since: now, asked: now }).asked = now;
+        }
+    }
+
     fn take_off(&mut self, uid: &str) {
         if let Some((expected, _)) = &mut self.expected {
             expected.remove(uid);
@@ -187,5 +234,49 @@ mod tests {
         assert_eq!(reason(admissions.ask(request(RunClass::Backup, "new"))), Some(Reason::NotYet));
         admissions.end("gone");
         assert_eq!(reason(admissions.ask(request(RunClass::Backup, "new"))), Some(Reason::ApplicationBusy), "the old one runs");
+    }
+
+    #[test]
+    fn a_prune_that_waits_lets_no_younger_backup_pass_for_ten_minutes_of_each_hour() {
+        let admissions = Admissions::default();
+        let of = |class, name: &str, second, how| Request {
+            created: jiff::Timestamp::from_second(second).unwrap(),
+            repository: Some(("main".into(), how)),
+            applications: [name.to_owned()].into(),
+            ..request(class, name)
+        };
+        let backup = |name: &str, second| of(RunClass::Backup, name, second, RepositoryUse::Shared);
+        let prune = || of(RunClass::Prune, "prune", 2, RepositoryUse::Exclusive);
+        assert_eq!(reason(admissions.ask(backup("running", 0))), None);
+        assert_eq!(reason(admissions.ask(prune())), Some(Reason::RepositoryBusy));
+        assert_eq!(reason(admissions.ask(backup("younger", 3))), Some(Reason::RepositoryBusy));
+        assert_eq!(reason(admissions.ask(backup("older", 1))), None);
+        let since = |age: Duration| {
+            let mut state = admissions.0.lock();
+            let waits = state.alone.get_mut("prune").unwrap();
+            waits.since = Instant::now().checked_sub(age).unwrap();
+            waits.holds_back(Instant::now())
+        };
+        let minutes = [0, 9, 11, 59, 61, 69, 71].map(|minutes| since(Duration::from_mins(minutes)));
+        assert_eq!(minutes, [true, true, false, false, true, true, false]);
+        assert_eq!(reason(admissions.ask(backup("younger", 3))), None, "what is under way may last for hours");
+        for name in ["running", "older", "younger"] {
+            admissions.end(name);
+        }
+        assert_eq!(reason(admissions.ask(prune())), None);
+        assert_eq!(reason(admissions.ask(backup("late", 4))), Some(Reason::RepositoryBusy), "it runs alone");
+        admissions.end("prune");
+        assert_eq!(reason(admissions.ask(backup("late", 4))), None);
+    }
+
+    #[test]
+    fn a_prune_that_asks_no_more_holds_nobody_back() {
+        let admissions = Admissions::default();
+        let of = |class, name: &str, how| Request { repository: Some(("main".into(), how)), applications: [name.to_owned()].into(), ..request(class, name) };
+        assert_eq!(reason(admissions.ask(of(RunClass::Backup, "a", RepositoryUse::Shared))), None);
+        assert_eq!(reason(admissions.ask(of(RunClass::Prune, "0-prune", RepositoryUse::Exclusive))), Some(Reason::RepositoryBusy));
+        assert_eq!(reason(admissions.ask(of(RunClass::Backup, "b", RepositoryUse::Shared))), Some(Reason::RepositoryBusy));
+        admissions.0.lock().alone.get_mut("0-prune").unwrap().asked = Instant::now().checked_sub(ASKS_WITHIN).unwrap();
+        assert_eq!(reason(admissions.ask(of(RunClass::Backup, "b", RepositoryUse::Shared))), None);
     }
 }

@@ -79,8 +79,8 @@ pub async fn collect(context: &Context, namespace: &str, ended: &[EndedRun]) {
                 RunClass::Restore => place.collect::<Restore>(run).await,
                 RunClass::Drill => place.collect::<Drill>(run).await,
                 RunClass::Change => place.collect::<MaintenanceTicket>(run).await,
-                // It has no objects in this release.
-                RunClass::Failover => Ok(()),
+                // The first has no objects in this release, the second none of its own.
+                RunClass::Failover | RunClass::Prune => Ok(()),
             };
             failed = failed.and(collected);
         }

@@ -6,8 +6,8 @@
 mod items;
 
 pub use items::{
-    Awaits, LeftOutObjects, ListedChange, ObjectChange, PreflightResult, RefusedObjects, SavedKind, SavedPart, StepProgress, StoredObject, TakenSnapshot,
-    UncordonResult,
+    Awaits, LeftOutObjects, ListedChange, ObjectChange, PackSum, PreflightResult, PrunedPacks, RefusedObjects, SavedKind, SavedPart, StepProgress,
+    StoredObject, TakenSnapshot, UncordonResult,
 };
 
 use crate::ids::SnapshotId;
@@ -365,6 +365,17 @@ pub enum Evidence {
         /// Beginning of the command's output.
         output: String,
     },
+    /// Snapshots that are not in the repository any more.
+    SnapshotsForgotten {
+        /// Forgotten by this step.
+        forgotten: u64,
+        /// Gone before.
+        absent: u64,
+        /// Kept by the store's lock.
+        locked: u64,
+    },
+    /// What a prune has done.
+    Pruned(PrunedPacks),
     /// Last progress of an attempt that was stopped.
     Stopped(StepProgress),
     /// Why a step was not done, told to one that starts however that step ended. No journal has it: there the step's own records say so.

@@ -143,7 +143,21 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::ObjectsRestored { .. }) => E::VolumePreviewed { removed: 3, changed: 12, created: 2, first: texts(&["shell.php"]) },
         Some(E::VolumePreviewed { .. }) => E::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 },
         Some(E::VolumeRestored { .. }) => E::StreamRestored { bytes: 4096, sha256: "ab".into(), output: "done".into() },
-        Some(E::StreamRestored { .. }) => E::Stopped(StepProgress { items_done: Some(1), ..StepProgress::message("under way") }),
+        Some(E::StreamRestored { .. }) => E::SnapshotsForgotten { forgotten: 7, absent: 1, locked: 0 },
+        Some(E::SnapshotsForgotten { .. }) => {
+            let sum = |packs| PackSum { packs, bytes: packs * 4096 };
+            E::Pruned(PrunedPacks {
+                marked: sum(3),
+                waiting: sum(2),
+                removed: sum(5),
+                hidden: sum(0),
+                locked: sum(1),
+                locked_until: Some(time()),
+                recovered: 1,
+                repacked_bytes: 8192,
+            })
+        }
+        Some(E::Pruned(_)) => E::Stopped(StepProgress { items_done: Some(1), ..StepProgress::message("under way") }),
         Some(E::Stopped(_)) => E::NotDone { reason: Reason::MoverUnschedulable, message: "no node takes its mover".into() },
         Some(E::NotDone { .. }) => E::Unknown(json!({"v": 7, "kind": "teleported", "to": "mars"})),
         Some(E::Unknown(_)) => return None,

@@ -35,8 +35,8 @@ pub use command::{CancelCause, Command, Direction};
 pub use compact::MIN_RECORDS_SAVED;
 pub use event::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, MAX_TEXT_CHARS, Record, RunResult, SkipCause};
 pub use evidence::{
-    Awaits, EVIDENCE_VERSION, Evidence, LeftOutObjects, ListedChange, MAX_EVIDENCE_TEXT_CHARS, ObjectChange, PreflightResult, RefusedObjects, SavedKind,
-    SavedPart, StepProgress, StoredObject, TakenSnapshot, UncordonResult,
+    Awaits, EVIDENCE_VERSION, Evidence, LeftOutObjects, ListedChange, MAX_EVIDENCE_TEXT_CHARS, ObjectChange, PackSum, PreflightResult, PrunedPacks,
+    RefusedObjects, SavedKind, SavedPart, StepProgress, StoredObject, TakenSnapshot, UncordonResult,
 };
 pub(crate) use evidence::{KIND_KEY, VERSION_KEY};
 pub use journal::{Head, Journal, JournalError};

@@ -24,7 +24,10 @@
 //! Of two waiting runs that are in each other's way the one of the higher class goes first, then the older, then the one with the lower UID. This is a total order,
 //! so two runs never wait for each other. Places under [`Limits`] go to the higher class first, and within a class to the district with the fewest runs under way,
 //! its oldest request first. On each site a district has one place of its own, which no other takes: runs that stand there for days, held or paused, stop nobody
-//! else. (A site with a limit of its own, as behind a thin line, has no such places.) An exclusive use that waits for the repository lets no younger use of the same class pass, or it would wait for ever.
+//! else. (A site with a limit of its own, as behind a thin line, has no such places.)
+//!
+//! A prune takes its turn among the backups: while it waits, it lets no younger backup into its repository ([`held_back`]), or it would wait for ever. The caller bounds how
+//! long that lasts.
 //!
 //! The caller asks under one lock, and counts as running what it has admitted as soon as it has the answer.
 //!
@@ -157,7 +160,12 @@ impl Request {
 
     /// Smaller goes first: higher class, then older, then lower UID.
     fn turn(&self) -> (Reverse<RunClass>, Timestamp, &str) {
-        (Reverse(self.class()), self.created, &self.run.uid)
+        (Reverse(self.waits_as()), self.created, &self.run.uid)
+    }
+
+    /// The class among which it waits. A prune that went after all backups would never go.
+    fn waits_as(&self) -> RunClass {
+        self.class().max(RunClass::Backup)
     }
 }
 
@@ -295,6 +303,13 @@ pub fn admit(request: &Request, running: &[Running], limits: &Limits) -> Admissi
     place(request, aborted, running.iter().map(|other| &other.request), limits)
 }
 
+/// Why a run may not go before those that wait to have its repository for themselves; none if it may. A run of a higher class may, and an older one.
+pub fn held_back(request: &Request, waiting_alone: &[Request]) -> Option<Why> {
+    let earlier = waiting_alone.iter().filter(|first| first.turn() < request.turn());
+    let mut in_its_way = earlier.filter_map(|first| conflict::repository(request, first).map(|contested| (first, contested)));
+    in_its_way.next().map(|(first, contested)| Why::run(request, first, &contested, false))
+}
+
 /// Whether each of the waiting runs may begin, all considered at once: the same set gives the same answers, whoever asks in whatever order.
 ///
 /// The answers come in the order in which the runs have their turn. If anything waits, something runs or at least one is admitted.
@@ -344,7 +359,7 @@ pub fn admit_in_turn(waiting: &[Request], running: &[Running], limits: &Limits) 
 /// Of those that may begin, the one whose turn it is: higher class, then the district with the fewest runs under way, then older, then lower UID.
 fn next_in_turn(free: &[(&Request, Vec<RunRef>)], under_way: &[&Request]) -> Option<usize> {
     let busy = |district: &str| under_way.iter().filter(|other| other.is_limited() && other.run.namespace == district).count();
-    let turn = |request: &Request| (Reverse(request.class()), busy(&request.run.namespace), request.created, request.run.uid.clone());
+    let turn = |request: &Request| (Reverse(request.waits_as()), busy(&request.run.namespace), request.created, request.run.uid.clone());
     (0..free.len()).min_by_key(|index| free.get(*index).map(|(request, _)| turn(request)))
 }
 

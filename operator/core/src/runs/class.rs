@@ -10,6 +10,8 @@ use std::{fmt, str::FromStr};
 /// - it goes after a failover and a restore, because people without their data can't wait for maintenance;
 /// - only a failover aborts it. A change that is half done is neither the old state nor the new one, so a restore waits for its end.
 ///
+/// A prune stands below all. It may be stopped at any moment and loses nothing by that, so that nobody who needs their data waits for it.
+///
 /// ```
 /// use p861_core::runs::RunClass;
 ///
@@ -20,6 +22,8 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RunClass {
+    /// Snapshots are forgotten, or what no snapshot needs leaves a repository.
+    Prune,
     /// An application is saved into a repository.
     Backup,
     /// A backup is restored into an isolated namespace to prove it.
@@ -36,9 +40,10 @@ pub enum RunClass {
 
 impl RunClass {
     /// All classes, highest precedence first.
-    pub const ALL: [Self; 6] = [Self::Failover, Self::Restore, Self::Change, Self::Drill, Self::Verification, Self::Backup];
+    pub const ALL: [Self; 7] = [Self::Failover, Self::Restore, Self::Change, Self::Drill, Self::Verification, Self::Backup, Self::Prune];
 
-    /// The Kubernetes kind of its objects. A verification has no kind of its own: it is recorded on the Backup that it proves.
+    /// The Kubernetes kind of its objects. A verification has no kind of its own: it is recorded on the Backup that it proves; nor has a prune, which is recorded on its
+    /// BackupRepository.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Failover => "Failover",
@@ -46,6 +51,7 @@ impl RunClass {
             Self::Change => "MaintenanceTicket",
             Self::Drill => "Drill",
             Self::Verification | Self::Backup => "Backup",
+            Self::Prune => "BackupRepository",
         }
     }
 
@@ -57,6 +63,7 @@ impl RunClass {
             Self::Change => "ticket",
             Self::Drill => "drill",
             Self::Verification | Self::Backup => "backup",
+            Self::Prune => "repository",
         }
     }
 
@@ -69,38 +76,42 @@ impl RunClass {
             Self::Drill => "drill",
             Self::Verification => "verification",
             Self::Backup => "backup",
+            Self::Prune => "prune",
         }
     }
 
-    /// Default precedence from 1 (yields to everything) to 6 (yields to nothing). It orders as the class itself does.
+    /// Default precedence from 1 (yields to everything) to 7 (yields to nothing). It orders as the class itself does.
     pub const fn precedence(self) -> u8 {
         match self {
-            Self::Failover => 6,
-            Self::Restore => 5,
-            Self::Change => 4,
-            Self::Drill => 3,
-            Self::Verification => 2,
-            Self::Backup => 1,
+            Self::Failover => 7,
+            Self::Restore => 6,
+            Self::Change => 5,
+            Self::Drill => 4,
+            Self::Verification => 3,
+            Self::Backup => 2,
+            Self::Prune => 1,
         }
     }
 
     /// Whether a run of this class aborts a run of `other` that is in its way, instead of waiting for its end.
     ///
-    /// A failover aborts every other class. A restore aborts what can be run again without loss. A drill proves more than the verification that it aborts.
+    /// A failover aborts every other class. A restore aborts what can be run again without loss. A drill proves more than the verification that it aborts. A backup waits for
+    /// a prune, which is short and would never come to its end where backups are taken every few minutes.
     /// Classes abort nothing of their own or of a higher precedence.
     pub const fn aborts(self, other: Self) -> bool {
         match self {
             Self::Failover => !matches!(other, Self::Failover),
-            Self::Restore => matches!(other, Self::Drill | Self::Verification | Self::Backup),
+            Self::Restore => matches!(other, Self::Drill | Self::Verification | Self::Backup | Self::Prune),
             Self::Drill => matches!(other, Self::Verification),
-            Self::Change | Self::Verification | Self::Backup => false,
+            Self::Change | Self::Verification | Self::Backup | Self::Prune => false,
         }
     }
 
-    /// Whether its runs take a place of those that [`Limits`](super::Limits) count. A failover waits for no place, and a change moves no data itself.
+    /// Whether its runs take a place of those that [`Limits`](super::Limits) count. A failover waits for no place, a change moves no data itself, and a
+    /// prune is alone in its repository anyway.
     pub const fn is_limited(self) -> bool {
         match self {
-            Self::Failover | Self::Change => false,
+            Self::Failover | Self::Change | Self::Prune => false,
             Self::Restore | Self::Drill | Self::Verification | Self::Backup => true,
         }
     }
@@ -114,7 +125,7 @@ impl fmt::Display for RunClass {
 
 /// A word is no class of runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no class of runs: give failover, restore, change, drill, verification or backup")]
+#[error("{0:?} is no class of runs: give failover, restore, change, drill, verification, backup or prune")]
 pub struct UnknownClass(String);
 
 impl FromStr for RunClass {
@@ -136,8 +147,8 @@ mod tests {
             assert_eq!(class.to_string().parse(), Ok(class));
             assert_eq!(serde_json::to_value(class).expect("json"), class.word());
         }
-        let error = "prune".parse::<RunClass>().expect_err("no class");
-        assert!(error.to_string().starts_with("\"prune\" is no class of runs"), "{error}");
+        let error = "rest".parse::<RunClass>().expect_err("no class");
+        assert!(error.to_string().starts_with("\"rest\" is no class of runs"), "{error}");
     }
 
     #[test]

@@ -20,11 +20,13 @@ pub mod stored_history;
 mod task;
 
 pub use action::{Action, Bubble, ClaimSnapshot, PreflightSubject};
-pub use admission::{Admission, Contested, Limits, RepositoryUse, Request, RunRef, Running, SiteNamespace, WaitReason, Why, admit, admit_in_turn, conflict};
+pub use admission::{
+    Admission, Contested, Limits, RepositoryUse, Request, RunRef, Running, SiteNamespace, WaitReason, Why, admit, admit_in_turn, conflict, held_back,
+};
 pub use class::{RunClass, UnknownClass};
 pub(crate) use conclusion::unreadable;
 pub use conclusion::{BackupFinding, Conclusion, RunOutcome, not_awaited};
 pub use error::CompileError;
 pub use scope::{Allotment, AllottedSite, HubObject, Occupants, Occupied, OutOfScope, Permitted, Scope, SiteNotAllotted, Touched};
 pub use step_key::{Part, StepKey, StepKeyError};
-pub use task::{ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, RefusedFiles, SealFacts};
+pub use task::{ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, RefusedFiles, SealFacts, SnapshotToForget};

@@ -33,6 +33,10 @@ pub enum StepKey {
     Manual,
     /// `clean-up`: what the run made beside its result is removed.
     CleanUp,
+    /// `forget`: snapshots are forgotten.
+    Forget,
+    /// `prune`: what no snapshot needs leaves the repository.
+    Prune,
     /// `quiesce/<application>`: the application holds still.
     Quiesce {
         /// The application.
@@ -420,6 +424,8 @@ impl StepKey {
             | Self::Hold
             | Self::Manual
             | Self::CleanUp
+            | Self::Forget
+            | Self::Prune
             | Self::Silence { .. }
             | Self::EndSilence { .. }
             | Self::Inspect { .. }

@@ -6,6 +6,7 @@ use crate::{
     ids::{SiteName, SnapshotId},
     protection::claims::claim_of,
 };
+use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     Reason, WorkloadReference,
     platform::application::{ClusterResource, CopyKind, CopyPatch, CronJobsInCopy, ObjectSelector},
@@ -129,6 +130,21 @@ pub enum ObjectsMode {
     Compare,
     /// It is said what would be done with each. Nothing is written.
     Preview,
+}
+
+/// A snapshot that is to be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotToForget {
+    /// restic's id.
+    pub snapshot: SnapshotId,
+    /// The Application whose it is.
+    pub application: String,
+    /// Its Backup, if that is on the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+    /// Why it goes.
+    pub why: String,
 }
 
 /// A mover's task.
@@ -263,6 +279,25 @@ pub enum MoverTask {
         /// The command.
         restore: Vec<String>,
     },
+    /// Snapshots are forgotten, each with a record.
+    Forget {
+        /// The district's namespace on the hub: no snapshot of another is forgotten.
+        district: String,
+        /// When it was decided.
+        at: Timestamp,
+        /// The snapshots. A mover reads them from an object of its run: they may be thousands.
+        snapshots: Vec<SnapshotToForget>,
+    },
+    /// What no snapshot needs is marked, and what was marked for long enough is removed.
+    Prune {
+        /// How long something stays marked before it is removed.
+        #[serde(with = "crate::time::gep2257")]
+        delay: SignedDuration,
+        /// Most bytes that are written anew.
+        max_repack_bytes: u64,
+        /// Memory limit of the mover, which holds the repository's whole index.
+        memory_limit: String,
+    },
 }
 
 impl MoverTask {
@@ -278,6 +313,8 @@ impl MoverTask {
             Self::RestoreVolume { .. } => "restoreVolume",
             Self::PreviewVolume { .. } => "previewVolume",
             Self::RestoreStream { .. } => "restoreStream",
+            Self::Forget { .. } => "forget",
+            Self::Prune { .. } => "prune",
         }
     }
 
@@ -296,7 +333,9 @@ impl MoverTask {
             | Self::VerifyStored { .. }
             | Self::RestoreVolume { .. }
             | Self::PreviewVolume { .. }
-            | Self::RestoreStream { .. } => &[],
+            | Self::RestoreStream { .. }
+            | Self::Forget { .. }
+            | Self::Prune { .. } => &[],
         }
     }
 
@@ -315,9 +354,39 @@ impl MoverTask {
         matches!(self, Self::RestoreObjects { mode: ObjectsMode::Preview, .. })
     }
 
-    /// Whether it can run in any namespace of its site: it mounts nothing and writes nothing.
+    /// Whether it can run in any namespace of its site: it mounts nothing and writes nothing there.
     pub fn runs_anywhere(&self) -> bool {
-        self.is_preview_of_objects() || matches!(self, Self::VerifyStored { .. })
+        self.is_preview_of_objects() || self.removes_data() || matches!(self, Self::VerifyStored { .. })
+    }
+
+    /// Whether it removes data from the repository, for which it must have it for itself.
+    pub fn removes_data(&self) -> bool {
+        matches!(self, Self::Forget { .. } | Self::Prune { .. })
+    }
+
+    /// The snapshots that it forgets.
+    pub fn to_forget(&self) -> Option<&[SnapshotToForget]> {
+        match self {
+            Self::Forget { snapshots, .. } => Some(snapshots),
+            _ => None,
+        }
+    }
+
+    /// The same without the list of what it forgets, which its mover reads elsewhere: it may be longer than a variable of a process.
+    #[must_use]
+    pub fn without_list(mut self) -> Self {
+        if let Self::Forget { snapshots, .. } = &mut self {
+            snapshots.clear();
+        }
+        self
+    }
+
+    /// Memory that its mover may have, if it is not as much as any other's.
+    pub fn memory_limit(&self) -> Option<&str> {
+        match self {
+            Self::Prune { memory_limit, .. } => Some(memory_limit),
+            _ => None,
+        }
     }
 
     /// Whether it writes objects into an isolated copy, whose pods must ask the copy's own DNS.

@@ -168,6 +168,39 @@ pub struct LeftOutObjects {
     pub lists: Vec<StoredObject>,
 }
 
+/// Packs of a repository, which hold its data, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackSum {
+    /// Their number.
+    pub packs: u64,
+    /// Their size.
+    pub bytes: u64,
+}
+
+/// What a prune has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrunedPacks {
+    /// Marked now: they are removed once the delay is over.
+    pub marked: PackSum,
+    /// Marked before, whose delay is not over.
+    pub waiting: PackSum,
+    /// Removed.
+    pub removed: PackSum,
+    /// Of those, kept by the store as old versions.
+    pub hidden: PackSum,
+    /// Not removed, because the store keeps them by its lock.
+    pub locked: PackSum,
+    /// When the last of these locks ends, as far as the store says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_until: Option<Timestamp>,
+    /// Marked before, and needed again.
+    pub recovered: u64,
+    /// Bytes that were written anew.
+    pub repacked_bytes: u64,
+}
+
 /// Result of uncordoning a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -234,6 +234,8 @@ pub(super) fn step(id: &str) -> Words {
         StepKey::Prepare => t("建立命名空间", "make the namespaces"),
         StepKey::Hold => t("保留副本", "hold the copy"),
         StepKey::CleanUp => t("清理", "clean up"),
+        StepKey::Forget => t("清除快照", "forget snapshots"),
+        StepKey::Prune => t("清理备份库", "prune the repository"),
         StepKey::Snapshot { .. } => t("创建卷快照", "take volume snapshots"),
         StepKey::RemoveSnapshots { .. } => t("移除卷快照", "remove volume snapshots"),
         StepKey::Verify { .. } => t("验证备份", "verify the backup"),

@@ -58,6 +58,8 @@ enum Effect {
     Proves,
     /// It saves it.
     Saves,
+    /// It removes data of a repository, and touches no application.
+    Prunes,
 }
 
 fn effect(request: &Request) -> Effect {
@@ -68,6 +70,7 @@ fn effect(request: &Request) -> Effect {
         RunClass::Change => Effect::Changes,
         RunClass::Drill | RunClass::Verification => Effect::Proves,
         RunClass::Backup => Effect::Saves,
+        RunClass::Prune => Effect::Prunes,
     }
 }
 
@@ -88,21 +91,21 @@ fn common_plan<'a>(a: &'a Request, b: &Request) -> Option<&'a PlanName> {
 }
 
 fn application(a: &Request, b: &Request) -> Option<Contested> {
-    use Effect::{Changes, Copies, Moves, Overwrites, Proves, Saves};
+    use Effect::{Changes, Copies, Moves, Overwrites, Proves, Prunes, Saves};
     let name = common_application(a, b)?;
     let excluded = match (effect(a), effect(b)) {
         // A copy is made elsewhere, of finished snapshots; so is the isolated one that is measured or proven.
-        (Copies, _) | (_, Copies) | (Overwrites | Saves, Proves) | (Proves, Overwrites | Saves) => false,
+        (Copies | Prunes, _) | (_, Copies | Prunes) | (Overwrites | Saves, Proves) | (Proves, Overwrites | Saves) => false,
         (Moves, _) | (_, Moves) | (Overwrites | Changes | Saves, Overwrites | Changes | Saves) | (Changes | Proves, Proves) | (Proves, Changes) => true,
     };
     excluded.then(|| Contested::Application(name.clone()))
 }
 
 fn plan(a: &Request, b: &Request) -> Option<Contested> {
-    use Effect::{Copies, Moves};
+    use Effect::{Copies, Moves, Prunes};
     let name = common_plan(a, b)?;
     let excluded = match (effect(a), effect(b)) {
-        (Copies, _) | (_, Copies) => false,
+        (Copies | Prunes, _) | (_, Copies | Prunes) => false,
         (Moves, _) | (_, Moves) => true,
         // A drill measures the plan; two verifications of its applications disturb nobody.
         _ => {
@@ -119,7 +122,7 @@ fn site(a: &Request, b: &Request) -> Option<Contested> {
 
 /// What `a` does to a site that `b` needs to stand still, or that `b` leaves no room on.
 fn one_sided_site<'a>(a: &'a Request, b: &'a Request) -> Option<&'a SiteName> {
-    use Effect::{Changes, Copies, Moves, Overwrites, Proves, Saves};
+    use Effect::{Changes, Copies, Moves, Overwrites, Proves, Prunes, Saves};
     let shared = common(&a.sites, &b.sites);
     match (effect(a), effect(b)) {
         (Changes, Changes) => common(&a.changed_sites, &b.changed_sites),
@@ -128,7 +131,7 @@ fn one_sided_site<'a>(a: &'a Request, b: &'a Request) -> Option<&'a SiteName> {
         (Moves, Proves) if same_district(a, b) => shared,
         // Both load the site, and what the drill measures would be worth nothing.
         (Overwrites, Proves) if common_application(a, b).is_some() || common_plan(a, b).is_some() => shared,
-        (Changes | Moves | Overwrites | Copies | Proves | Saves, _) => None,
+        (Changes | Moves | Overwrites | Copies | Proves | Saves | Prunes, _) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The table of what may run beside what, and its promises for any set of runs.
 
 use super::*;
-use RunClass::{Backup, Change, Drill, Failover, Restore};
+use RunClass::{Backup, Change, Drill, Failover, Prune, Restore};
 use p861_crds::Reason;
 use proptest::{prelude::*, sample::select};
 
@@ -187,7 +187,7 @@ fn in_one_namespace_that_both_write() {
 fn in_one_repository_everything_shares_and_prune_is_alone() {
     let shared = |request: &mut Request| request.repository = Some(("main".into(), RepositoryUse::Shared));
     assert!(table(shared).iter().all(|row| row.ends_with("AAAAAAA")));
-    let mut prune = request(Backup, "prune");
+    let mut prune = request(Prune, "prune");
     prune.repository = Some(("main".into(), RepositoryUse::Exclusive));
     for column in COLUMNS {
         let mut other = of_column(column, "other");
@@ -292,7 +292,7 @@ fn a_waiting_prune_lets_no_younger_backup_pass_and_a_restore_still_does() {
     let running = [Running::new(uses(Backup, "running", 0, RepositoryUse::Shared))];
     let waiting = [
         uses(Backup, "older", 1, RepositoryUse::Shared),
-        uses(Backup, "prune", 2, RepositoryUse::Exclusive),
+        uses(Prune, "prune", 2, RepositoryUse::Exclusive),
         uses(Backup, "younger", 3, RepositoryUse::Shared),
         uses(Restore, "restore", 4, RepositoryUse::Shared),
     ];
@@ -300,7 +300,12 @@ fn a_waiting_prune_lets_no_younger_backup_pass_and_a_restore_still_does() {
     let admitted: Vec<&str> = answers.iter().filter(|(_, answer)| *answer == Admission::Admit).map(|(run, _)| run.name.as_str()).collect();
     assert_eq!(admitted, ["restore", "older"]);
     let younger = answers.iter().find(|(run, _)| run.name == "younger").map(|(_, answer)| answer.clone());
-    assert!(matches!(younger, Some(Admission::Wait(why)) if why.message.starts_with("waits for backup prune, which has precedence on repository main")));
+    assert!(matches!(younger, Some(Admission::Wait(why)) if why.message.starts_with("waits for prune prune, which has precedence on repository main")));
+    let alone = std::slice::from_ref(&waiting[1]);
+    let held: Vec<bool> = waiting.iter().map(|request| held_back(request, alone).is_some()).collect();
+    assert_eq!(held, [false, false, true, false], "who asks alone hears the same");
+    let elsewhere = Request { repository: Some(("second".into(), RepositoryUse::Shared)), ..waiting[2].clone() };
+    assert_eq!(held_back(&elsewhere, alone), None);
 }
 
 fn some<T: Ord + std::fmt::Debug + From<&'static str>>(names: &'static [&'static str]) -> impl Strategy<Value = BTreeSet<T>> {

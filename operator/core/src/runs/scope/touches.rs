@@ -5,7 +5,7 @@ use crate::{
     isolation::Entrypoint,
     runs::{
         action::{Action, Bubble, ClaimSnapshot, PreflightSubject},
-        task::{CopyRules, MoverTask, SealFacts},
+        task::{CopyRules, MoverTask, SealFacts, SnapshotToForget},
     },
 };
 use p861_crds::{
@@ -146,6 +146,7 @@ impl<'a> Touched<'a> {
             }
             MoverTask::BackupVolume { part: _, parent: _, from_snapshot: _ }
             | MoverTask::VerifyStored { snapshot: _ }
+            | MoverTask::Prune { delay: _, max_repack_bytes: _, memory_limit: _ }
             | MoverTask::RestoreVolume { snapshot: _, part: _, paths: _, path_prefix: _, extra_files: _ }
             | MoverTask::PreviewVolume { snapshot: _, part: _, paths: _, path_prefix: _, extra_files: _, refuses: _ } => {}
             MoverTask::BackupStream { part: _, namespace, workload_ref, container: _, dump: _ }
@@ -159,6 +160,13 @@ impl<'a> Touched<'a> {
                 self.namespaces.extend(namespaces.iter().map(String::as_str));
                 self.owners.push(district);
                 self.hub.extend([HubObject { kind: "Backup", name: backup }, HubObject { kind: "Application", name: application }]);
+            }
+            MoverTask::Forget { district, at: _, snapshots } => {
+                self.owners.push(district);
+                for SnapshotToForget { snapshot: _, application, backup, why: _ } in snapshots {
+                    self.hub.push(HubObject { kind: "Application", name: application });
+                    self.hub.extend(backup.iter().map(|name| HubObject { kind: "Backup", name }));
+                }
             }
             MoverTask::RestoreObjects { snapshot: _, rules, select: _, workloads, exclude: _, cluster, conflict: _, mode: _, absent: _ } => {
                 self.cluster.extend(cluster);

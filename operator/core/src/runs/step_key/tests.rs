@@ -14,6 +14,8 @@ fn keys(first: &str, second: &str, third: &str) -> Vec<StepKey> {
         StepKey::Hold,
         StepKey::Manual,
         StepKey::CleanUp,
+        StepKey::Forget,
+        StepKey::Prune,
         StepKey::quiesce(first),
         StepKey::snapshot(first),
         StepKey::remove_snapshots(first),
@@ -71,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_is_written_back_as_the_same_text(text in "([a-z-]{1,9}/){0,3}[a-z-]{1,9}", known in 0..39_usize, cut in 0..40_usize) {
+    fn what_is_read_is_written_back_as_the_same_text(text in "([a-z-]{1,9}/){0,3}[a-z-]{1,9}", known in 0..41_usize, cut in 0..40_usize) {
         let whole = keys("a", "b", "c")[known].to_string();
         for text in [text.as_str(), &whole[..cut.min(whole.len())]] {
             if let Ok(key) = text.parse::<StepKey>() {

@@ -4,7 +4,7 @@ use super::super::{tests::read, *};
 use crate::{
     isolation::Entrypoint,
     maintenance::drain::DrainConsent,
-    runs::{Bubble, ClaimSnapshot, ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, PreflightSubject, RefusedFiles, SealFacts},
+    runs::{Bubble, ClaimSnapshot, ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, PreflightSubject, RefusedFiles, SealFacts, SnapshotToForget},
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
@@ -199,6 +199,11 @@ of_each_variant! { MoverTask, tasks, task_variant, |n|
         container: Some("main".into()),
         restore: vec!["psql".into()],
     }),
+    Forget => (n.hub(), vec((n.object(), option::of(n.object())), 0..3)).prop_map(|(district, named)| {
+        let of = |(application, backup)| SnapshotToForget { snapshot: "5a1f".into(), application, backup, why: "no place".into() };
+        MoverTask::Forget { district, at: Timestamp::UNIX_EPOCH, snapshots: named.into_iter().map(of).collect() }
+    }),
+    Prune => Just(MoverTask::Prune { delay: SignedDuration::from_hours(23), max_repack_bytes: 1, memory_limit: "1Gi".into() }),
 }
 
 pub(super) fn task(names: Names) -> BoxedStrategy<MoverTask> {
