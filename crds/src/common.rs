@@ -149,12 +149,14 @@ pub enum ActionKind {
     Extend,
     /// Drill: remove the copy now, before `keepFor` ends.
     CleanUp,
+    /// Backup, once it has ended: its snapshot leaves the repository. A later Abort takes it back, as long as nothing has gone.
+    Forget,
 }
 
 /// One entry of `spec.actions`: appended, never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("!(self.action in ['Abort', 'Skip']) || (has(self.reason) && size(self.reason) > 0)").message("Abort and Skip need a reason: add reason: \"why\""),
+    validation = Rule::new("!(self.action in ['Abort', 'Skip', 'Forget']) || (has(self.reason) && size(self.reason) > 0)").message("Abort, Skip and Forget need a reason: add reason: \"why\""),
     validation = Rule::new("!(self.action in ['Retry', 'Skip', 'Answer']) || has(self.step)").message("Retry, Skip and Answer need a step: add step: \"<id from status.currentSteps>\"")
 )]
 pub struct RunAction {
@@ -168,7 +170,7 @@ pub struct RunAction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// Answer: the answer.
+    /// Answer: the answer. Forget: `newest` if the snapshot is to go also as the newest, or the newest of its verification level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub answer: Option<String>,

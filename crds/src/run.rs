@@ -1,7 +1,8 @@
 //! What the objects of all runs have in common: people's actions, and a status with the same fields.
 
 use crate::{
-    Backup, BackupStatus, Condition, Drill, DrillStatus, MaintenanceTicket, MaintenanceTicketStatus, Restore, RestoreStatus, Time,
+    Backup, BackupRepository, BackupRepositoryStatus, BackupStatus, Condition, Drill, DrillStatus, MaintenanceTicket, MaintenanceTicketStatus, Restore,
+    RestoreStatus, Time,
     common::{CurrentStep, JournalReference, RefusedRunAction, RunAction, RunPhase, RunProgress, StepCounts},
 };
 use kube::core::NamespaceResourceScope;
@@ -199,6 +200,79 @@ impl RunObject for MaintenanceTicket {
     }
 
     /// None: people act on the ticket, and the ticket on its run.
+    fn actions(&self) -> &[RunAction] {
+        &[]
+    }
+}
+
+/// What thins out a repository is a run of the repository: its phase, its steps and its conditions stand in `retentionRun`, apart from the repository's own.
+impl RunStatus for BackupRepositoryStatus {
+    fn phase(&self) -> Option<RunPhase> {
+        self.retention_run.as_ref().map(|run| run.phase)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.journal().is_some()
+    }
+
+    fn journal(&self) -> Option<&JournalReference> {
+        self.retention_run.as_ref()?.journal.as_ref()
+    }
+
+    fn completion_time(&self) -> Option<&Time> {
+        self.retention_run.as_ref()?.completion_time.as_ref()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.retention_run.as_ref().map(|run| run.conditions.as_slice()).unwrap_or_default()
+    }
+
+    fn set_conditions(&mut self, conditions: Vec<Condition>) {
+        if let Some(run) = &mut self.retention_run {
+            run.conditions = conditions;
+        }
+    }
+
+    /// Left as it is: the repository's own conditions say which generation they are of.
+    fn set_observed_generation(&mut self, _: Option<i64>) {}
+
+    fn set_view(&mut self, view: &RunView) {
+        if let Some(run) = &mut self.retention_run {
+            run.phase = view.phase;
+            run.start_time.clone_from(&view.start_time);
+            run.completion_time.clone_from(&view.completion_time);
+            run.steps = Some(view.steps.clone());
+            run.current_steps.clone_from(&view.current_steps);
+            run.progress.clone_from(&view.progress);
+            run.journal = Some(view.journal.clone());
+        }
+    }
+
+    fn set_refused(&mut self, time: Time) {
+        if let Some(run) = &mut self.retention_run {
+            run.phase = RunPhase::Refused;
+            run.start_time = Some(time.clone());
+            run.completion_time = Some(time);
+        }
+    }
+
+    fn set_failed(&mut self, time: Time) {
+        if let Some(run) = &mut self.retention_run {
+            run.phase = RunPhase::Failed;
+            run.completion_time = Some(time);
+            (run.current_steps, run.progress) = (Vec::new(), None);
+        }
+    }
+}
+
+impl RunObject for BackupRepository {
+    type Status = BackupRepositoryStatus;
+
+    fn run_status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    /// None: people ask for something on a Backup.
     fn actions(&self) -> &[RunAction] {
         &[]
     }

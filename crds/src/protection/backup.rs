@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Verified", type_ = "string", json_path = ".status.verification.level"),
     printcolumn(name = "Site", type_ = "string", json_path = ".status.site", priority = 1),
     printcolumn(name = "Snapshot", type_ = "string", json_path = ".status.snapshotID", priority = 1),
+    printcolumn(name = "Kept", type_ = "string", json_path = ".status.conditions[?(@.type=='Kept')].status", priority = 1),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Succeeded')].reason", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -243,7 +244,7 @@ pub struct BackupStatus {
     /// Location of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalReference>,
-    /// Succeeded, Verified; CleanedUp, if a person skipped clean-up.
+    /// Succeeded, Verified; Kept, once its snapshot has gone or somebody has asked for that; CleanedUp, if a person skipped clean-up.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -4,3 +4,4 @@ pub mod backup;
 pub mod policy;
 pub mod repository;
 pub mod restore;
+pub mod retention;

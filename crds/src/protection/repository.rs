@@ -1,6 +1,9 @@
 //! BackupRepository: where backups are kept, in restic's format.
 
-use super::super::common::{Condition, ObjectReference, Quantity, Time};
+use super::{
+    super::common::{Condition, ObjectReference, Quantity, Time},
+    retention::{EndedRetentionRun, RetentionRun},
+};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +25,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "OffSite", type_ = "string", json_path = ".status.conditions[?(@.type=='OffSite')].status"),
     printcolumn(name = "Escrow", type_ = "string", json_path = ".status.conditions[?(@.type=='EscrowProven')].status", priority = 1),
     printcolumn(name = "Used", type_ = "string", json_path = ".status.used"),
+    printcolumn(name = "Pruned", type_ = "date", json_path = ".status.lastPruneTime", priority = 1),
     printcolumn(name = "Measured", type_ = "date", json_path = ".status.usedTime", priority = 1),
     printcolumn(name = "Capacity", type_ = "string", json_path = ".spec.capacity"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -153,7 +157,35 @@ pub struct BackupRepositoryStatus {
     /// Time of the last structure check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_check_time: Option<Time>,
-    /// Ready, Checked, OffSite.
+    /// When snapshots were last forgotten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_forget_time: Option<Time>,
+    /// Number of snapshots that were forgotten then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<i64>,
+    /// When it was last pruned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_prune_time: Option<Time>,
+    /// Bytes that left the store then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reclaimed: Option<Quantity>,
+    /// Bytes that no snapshot needed then and that are still there: they leave once they have been marked for long enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub marked: Option<Quantity>,
+    /// Number of snapshots that retention would forget, as it was last found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_forget: Option<i64>,
+    /// When retention and prune are next looked at, unless a person asks for something before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_retention_time: Option<Time>,
+    /// The run that forgets or prunes, or was the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_run: Option<RetentionRun>,
+    /// Those before it, the newest first; their journals stay as long as they are here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 6))]
+    pub ended_retention_runs: Vec<EndedRetentionRun>,
+    /// Ready, Checked, OffSite, Pruned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

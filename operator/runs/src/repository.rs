@@ -236,8 +236,9 @@ fn catalogued(repository: &str, snapshot: SnapshotInfo) -> CataloguedPoint {
     let (is_partial, is_half_restored) = (is_tagged(PARTIAL_TAG), is_tagged(HALF_RESTORED_TAG));
     let backup = snapshot.tag("backup").map_or_else(|| snapshot.id.chars().take(12).collect(), str::to_owned);
     let site = Some(snapshot.host.as_str().into());
+    let district = snapshot.tag("district").map(str::to_owned);
     let point = RecoveryPoint { backup, snapshot: snapshot.id.into(), time: snapshot.time, repository: repository.to_owned(), level: None, site };
-    CataloguedPoint { application: snapshot.label, point, is_partial, is_half_restored }
+    CataloguedPoint { application: snapshot.label, point, is_partial, is_half_restored, district }
 }
 
 /// Deletes the unsealed data of a failed backup, which no restore can use. Returns the number of parts removed.

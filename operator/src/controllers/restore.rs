@@ -284,13 +284,13 @@ async fn source(context: &Context, object: &Restore) -> Result<Source> {
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let source = &object.spec.source;
     let mut was_damaged = false;
-    let CataloguedPoint { application, point, is_partial, is_half_restored } = if let Some(reference) = &source.backup_ref {
+    let CataloguedPoint { application, point, is_partial, is_half_restored, .. } = if let Some(reference) = &source.backup_ref {
         was_damaged = backups.iter().any(|backup| backup.metadata.name.as_ref() == Some(&reference.name) && choose::is_damaged(backup));
         of_backup(context, &namespace, &backups, &reference.name).await?
     } else if let Some(reference) = &source.application_ref {
         let not_after = source.not_after_time.as_ref().map(|time| time.0);
         let point = points::newest(context, &namespace, &reference.name, &backups, not_after).await?;
-        CataloguedPoint { application: reference.name.clone(), point, is_partial: false, is_half_restored: false }
+        CataloguedPoint { application: reference.name.clone(), point, is_partial: false, is_half_restored: false, district: None }
     } else if let Some(snapshot) = &source.snapshot {
         let of_snapshot = backups.iter().find(|b| b.status.as_ref().and_then(|s| s.snapshot_id.as_deref()).is_some_and(|id| id.starts_with(&snapshot.id)));
         match of_snapshot {
@@ -301,7 +301,7 @@ async fn source(context: &Context, object: &Restore) -> Result<Source> {
                 let named = if (is_partial || is_half_restored) && !choose::is_damaged(chosen) { choose::as_point(chosen) } else { None };
                 let point = named.map_or_else(|| choose::newest_sound(&application, std::iter::once(chosen), None), Ok);
                 let point = point.map_err(|error| Error::invalid(Reason::NoRecoveryPoint, error.to_string()))?;
-                CataloguedPoint { application, point, is_partial, is_half_restored }
+                CataloguedPoint { application, point, is_partial, is_half_restored, district: None }
             }
             None => points::of_snapshot(context, &namespace, snapshot).await?,
         }
@@ -333,10 +333,14 @@ async fn of_backup(context: &Context, namespace: &str, backups: &[Backup], name:
         return points::of_collected(context, namespace, name).await?.ok_or_else(|| Error::invalid(Reason::NotFound, message));
     };
     let application = chosen.spec.application_ref.name.clone();
+    if let Some(gone) = choose::gone(chosen) {
+        let message = format!("the snapshot of backup {name} is not in its repository any more ({}): p861 backup list {application}", gone.reason);
+        return Err(Error::invalid(Reason::SnapshotMissing, message));
+    }
     let unfinished = || Error::invalid(Reason::NoRecoveryPoint, format!("backup {name} has not succeeded: p861 backup list {application}"));
     let point = choose::as_point(chosen).ok_or_else(unfinished)?;
     let (is_partial, is_half_restored) = (chosen.status.as_ref().is_some_and(choose::is_partial), choose::is_half_restored(chosen));
-    Ok(CataloguedPoint { application, point, is_partial, is_half_restored })
+    Ok(CataloguedPoint { application, point, is_partial, is_half_restored, district: None })
 }
 
 /// Destination of the restore and content of the backup.

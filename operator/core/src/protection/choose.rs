@@ -44,6 +44,8 @@ pub struct CataloguedPoint {
     pub is_partial: bool,
     /// It was taken of an application in which a restore had ended half way, as it says itself.
     pub is_half_restored: bool,
+    /// The district's namespace on the hub, as it says itself; none if it doesn't.
+    pub district: Option<String>,
 }
 
 /// Why no backup can be offered.
@@ -70,6 +72,17 @@ pub enum NoRecoveryPoint {
         "every sound backup of application {0} was taken after a restore had ended half way, and holds a mixture: name one, if it is what you want: p861 backup list {0}"
     )]
     AllHalfRestored(String),
+}
+
+/// Whether the backup's snapshot is not in its repository any more: it was forgotten, or is missing.
+pub fn is_gone(backup: &Backup) -> bool {
+    gone(backup).is_some()
+}
+
+/// The condition that says so.
+pub fn gone(backup: &Backup) -> Option<&Condition> {
+    let conditions = backup.status.iter().flat_map(|status| &status.conditions);
+    conditions.filter(|condition| condition.type_ == ConditionType::Kept && condition.status == "False").last()
 }
 
 /// Whether a backup was found damaged.
@@ -103,9 +116,9 @@ pub fn is_partial(status: &BackupStatus) -> bool {
     status.phase == Some(RunPhase::Failed) && status.snapshot_id.is_some() && status.conditions.iter().any(lacks)
 }
 
-/// The recovery point of a backup that succeeded, sound or not, or that [`is_partial`]; none of any other.
+/// The recovery point of a backup that succeeded, sound or not, or that [`is_partial`]; none of any other, and none if its snapshot [`is_gone`].
 pub fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
-    let status = backup.status.as_ref()?;
+    let status = backup.status.as_ref().filter(|_| !is_gone(backup))?;
     if status.phase != Some(RunPhase::Succeeded) && !is_partial(status) {
         return None;
     }
@@ -131,6 +144,7 @@ pub fn newest_sound<'a>(
     let of_application: Vec<&Backup> = backups
         .into_iter()
         .filter(|b| b.spec.application_ref.name == application && b.status.as_ref().is_some_and(|s| s.phase == Some(RunPhase::Succeeded)))
+        .filter(|b| !is_gone(b))
         .collect();
     if of_application.is_empty() {
         return Err(NoRecoveryPoint::None(application.into()));
@@ -191,6 +205,23 @@ mod tests {
     fn a_damaged_backup_is_passed_over_for_the_newest_sound_one() {
         let all = [backup("old", 100, "Succeeded", false), backup("new", 200, "Succeeded", true), backup("running", 300, "Running", false)];
         assert_eq!(newest_sound("a", &all, None).map(|p| p.backup), Ok("old".into()));
+    }
+
+    #[test]
+    fn a_backup_whose_snapshot_has_gone_is_passed_over_and_can_be_restored_by_nobody() {
+        let kept = |status: &str| {
+            let mut asked = backup("new", 200, "Succeeded", false);
+            let condition =
+                serde_json::json!([{"type": "Kept", "status": status, "reason": "Forgotten", "message": "", "lastTransitionTime": "2026-11-15T00:00:00Z"}]);
+            asked.status.get_or_insert_default().conditions = serde_json::from_value(condition).expect("conditions");
+            asked
+        };
+        for (status, newest) in [("False", "old"), ("True", "new"), ("Unknown", "new")] {
+            let all = [backup("old", 100, "Succeeded", false), kept(status)];
+            assert_eq!(newest_sound("a", &all, None).map(|point| point.backup), Ok(newest.into()), "{status}");
+            assert_eq!(as_point(&all[1]).is_some(), newest == "new", "{status}");
+        }
+        assert!(matches!(newest_sound("a", &[kept("False")], None), Err(NoRecoveryPoint::None(_))));
     }
 
     #[test]
@@ -255,6 +286,7 @@ mod tests {
             },
             is_partial: backup.starts_with("partial"),
             is_half_restored: backup.starts_with("half"),
+            district: Some("shinan".into()),
         };
         let catalogue = [
             point("a", "one", 100),

@@ -8,6 +8,7 @@ pub mod default_repository;
 pub mod folder;
 pub mod half_restored;
 pub mod policy;
+pub mod prune;
 pub mod readable;
 pub mod restore;
 pub mod retention;

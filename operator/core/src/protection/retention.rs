@@ -18,6 +18,8 @@
 
 #[cfg(test)]
 mod borders;
+pub mod known;
+pub mod ledger;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

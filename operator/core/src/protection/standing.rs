@@ -59,7 +59,10 @@ pub fn protected(
 
 /// The newest sound backup proven to each level, the lowest level first.
 pub fn verified<'a>(application: &str, backups: impl IntoIterator<Item = &'a Backup> + Clone) -> Vec<VerifiedBackup> {
-    let sound = |backup: &&Backup| backup.spec.application_ref.name == application && !choose::is_damaged(backup) && !choose::is_half_restored(backup);
+    let sound = |backup: &&Backup| {
+        let unfit = choose::is_damaged(backup) || choose::is_half_restored(backup) || choose::is_gone(backup);
+        backup.spec.application_ref.name == application && !unfit
+    };
     let proven = |backup: &Backup| {
         let status = backup.status.as_ref().filter(|status| status.phase == Some(RunPhase::Succeeded))?;
         Some((backup.metadata.name.clone()?, status.verification.clone()?))
@@ -107,7 +110,7 @@ pub fn ready_to_failover(plan: Option<&RecoveryPlan>, recoverable: &ConditionUpd
 
 /// Checked, of a repository: what the verifications of its backups found. Each walks what its backup needs; a drill reads every byte of it.
 pub fn checked(repository: &str, backups: &[Backup]) -> ConditionUpdate {
-    let is_here = |backup: &&Backup| backup.status.as_ref().is_some_and(|status| status.repository.as_deref() == Some(repository));
+    let is_here = |backup: &&Backup| !choose::is_gone(backup) && backup.status.as_ref().is_some_and(|status| status.repository.as_deref() == Some(repository));
     let damaged: Vec<&Backup> = backups.iter().filter(is_here).filter(|backup| choose::is_damaged(backup)).collect();
     if let Some(first) = damaged.first() {
         let conditions = first.status.iter().flat_map(|status| &status.conditions);

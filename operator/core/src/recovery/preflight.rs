@@ -71,7 +71,7 @@ fn check(name: &str, outcome: Result<String, String>, remedy: impl FnOnce() -> S
 fn unproven<'a>(spec: &'a RecoveryPlanSpec, backups: &[Backup]) -> Vec<&'a str> {
     let probed = |backup: &Backup| {
         let proof = backup.status.as_ref().and_then(|status| status.verification.as_ref());
-        !choose::is_damaged(backup) && proof.is_some_and(|proof| proof.level == VerificationLevel::Probed)
+        !choose::is_damaged(backup) && !choose::is_gone(backup) && proof.is_some_and(|proof| proof.level == VerificationLevel::Probed)
     };
     members(spec).filter(|name| !backups.iter().any(|backup| backup.spec.application_ref.name == *name && probed(backup))).collect()
 }

@@ -9,7 +9,7 @@
 //!
 //! | kind | group | succeeded |
 //! |---|---|---|
-//! | Backup | application | phase Succeeded, not found damaged since, and not taken of a half restored application |
+//! | Backup | application | phase Succeeded, not found damaged since, not taken of a half restored application, and its snapshot is there |
 //! | Restore | application and mode | phase Succeeded |
 //! | Drill | plan and type | result Passed |
 //! | MaintenanceTicket | type | phase Closed |
@@ -165,7 +165,7 @@ fn candidates(facts: &HistoryFacts) -> Vec<Candidate<'_>> {
         let group = vec![backup.spec.application_ref.name.clone()];
         let mut candidate = of_run(RunClass::Backup, backup, &backup.metadata, group)?;
         // It takes no place of one that can be restored.
-        candidate.succeeded &= !choose::is_damaged(backup) && !choose::is_half_restored(backup);
+        candidate.succeeded &= !choose::is_damaged(backup) && !choose::is_half_restored(backup) && !choose::is_gone(backup);
         candidate.order = backup.status.as_ref().and_then(|status| status.recovery_point_time.as_ref()).map_or(candidate.ended, |time| time.0);
         candidate.kept_until = backup.spec.keep_until_time.as_ref().map(|time| time.0);
         Some(candidate)
@@ -302,13 +302,14 @@ fn concluded_from_backups(backups: &[Backup], needed: &mut BTreeSet<ObjectKey>) 
         add(ended.max().and_then(|(_, name)| name.clone()));
     }
     for in_it in repositories.into_values() {
-        let proven = in_it.iter().filter_map(|backup| {
+        let there = || in_it.iter().filter(|backup| !choose::is_gone(backup));
+        let proven = there().filter_map(|backup| {
             let proof = backup.status.as_ref()?.verification.as_ref()?;
             Some((proof.verified_time.0, &backup.metadata.name))
         });
         add(proven.max().and_then(|(_, name)| name.clone()));
         // One is enough for the repository to be called damaged.
-        let damaged = in_it.iter().filter(|backup| choose::is_damaged(backup)).filter_map(|backup| {
+        let damaged = there().filter(|backup| choose::is_damaged(backup)).filter_map(|backup| {
             let point = backup.status.as_ref()?.recovery_point_time.as_ref().or(backup.metadata.creation_timestamp.as_ref());
             Some((point.map(|time| time.0), &backup.metadata.name))
         });

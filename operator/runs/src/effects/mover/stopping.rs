@@ -43,11 +43,9 @@ fn only_reads(task: &MoverTask) -> bool {
         | MoverTask::VerifyStored { .. }
         | MoverTask::PreviewVolume { .. } => true,
         MoverTask::RestoreObjects { .. } => !task.writes_objects(),
-        MoverTask::Seal { .. }
-        | MoverTask::RestoreVolume { .. }
-        | MoverTask::RestoreStream { .. }
-        | MoverTask::Forget { .. }
-        | MoverTask::Prune { .. } => false,
+        MoverTask::Seal { .. } | MoverTask::RestoreVolume { .. } | MoverTask::RestoreStream { .. } | MoverTask::Forget { .. } | MoverTask::Prune { .. } => {
+            false
+        }
     }
 }
 
