@@ -103,17 +103,7 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
     let status = object.run_status().cloned().unwrap_or_default();
     let deleted = object.meta().deletion_timestamp.is_some();
     if status.phase().is_some_and(RunPhase::is_end) || (deleted && !finalizer::is_held(object)) {
-        context.admissions.end(&object.uid().unwrap_or_default());
-        if finalizer::is_held(object) {
-            let record = records::<K>(&context.hub, object)?.load().await?;
-            if let Ok(Readiness::Ready(place)) = kind.locate(object, record.as_ref()).await
-                && !remove_objects(&context.hub, &K::identity(object, &place), status.completion_time().map(|time| time.0), now).await
-            {
-                return Ok(OBJECTS_INTERVAL);
-            }
-        }
-        let_go::<K>(&context.hub, object).await?;
-        return Ok(ENDED_INTERVAL);
+        return leave(context, kind, object, now).await;
     }
     match carry_on(context, kind, object, &status, now).await {
         Ok(Carried::On { status, pass, run }) => record::<K>(context, object, &status, &pass, &run, now).await,
@@ -148,6 +138,25 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
 
 fn records<K: RunKind>(hub: &Hub, object: &K::Object) -> Result<RecordStore> {
     RecordStore::of(hub, object, K::CLASS, &K::run_uid(object))
+}
+
+/// Leaves a run that has ended, or whose object is going before it began: a process may have died between its last status and this. Returns the time until the next look.
+///
+/// # Errors
+/// If the hub can't be read or written.
+pub async fn leave<K: RunKind>(context: &RunContext, kind: &K, object: &K::Object, now: Timestamp) -> Result<Duration> {
+    context.admissions.end(&K::run_uid(object));
+    if finalizer::is_held(object) {
+        let completion = object.run_status().and_then(RunStatus::completion_time).map(|time| time.0);
+        let record = records::<K>(&context.hub, object)?.load().await?;
+        if let Ok(Readiness::Ready(place)) = kind.locate(object, record.as_ref()).await
+            && !remove_objects(&context.hub, &K::identity(object, &place), completion, now).await
+        {
+            return Ok(OBJECTS_INTERVAL);
+        }
+    }
+    let_go::<K>(&context.hub, object).await?;
+    Ok(ENDED_INTERVAL)
 }
 
 /// Lets go of a run that has ended, or never began: its record may be deleted, and then its object.

@@ -381,6 +381,15 @@ impl MoverTask {
         self
     }
 
+    /// The same with the list of what it forgets.
+    #[must_use]
+    pub fn with_list(mut self, list: Vec<SnapshotToForget>) -> Self {
+        if let Self::Forget { snapshots, .. } = &mut self {
+            *snapshots = list;
+        }
+        self
+    }
+
     /// Memory that its mover may have, if it is not as much as any other's.
     pub fn memory_limit(&self) -> Option<&str> {
         match self {

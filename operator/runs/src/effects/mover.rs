@@ -92,6 +92,9 @@ fn is_needless(task: &MoverTask, inputs: &BTreeMap<String, Evidence>) -> bool {
 /// The task with what is only known now: which namespaces of a preview aren't there, and of a copy whom its pods ask for names. Nothing is written into a copy before
 /// that is proven to be closed.
 async fn told<'t>(client: &Client, step_context: &StepContext, place: &MoverPlace<'_>, task: &'t MoverTask) -> Result<Cow<'t, MoverTask>> {
+    if task.to_forget().is_some() {
+        return Ok(Cow::Owned(task.clone().without_list()));
+    }
     if !task.writes_a_copy() {
         return room::told(client, place, task).await;
     }
@@ -316,13 +319,18 @@ async fn answered(context: &RunContext, step_context: &StepContext, answer: Move
     }
 }
 
-/// Stores the evidence of earlier steps that the task needs, for its mover. Breaks with the step's outcome if it can't be stored.
+/// Stores the evidence of earlier steps that the task needs, for its mover, or the list that is too long for its environment. Breaks with the step's outcome if it can't be stored.
 async fn store_inputs(context: &RunContext, step_context: &StepContext, task: &MoverTask) -> Result<ControlFlow<EffectOutcome, Option<StoredObject>>> {
-    if !task.needs_evidence() {
+    if !task.needs_evidence() && task.to_forget().is_none() {
         return Ok(ControlFlow::Continue(None));
     }
     let failed = |failure| ControlFlow::Break(EffectOutcome::Failed(failure, None));
-    Ok(match objects_of(context, step_context).await?.put(&step_context.inputs).await {
+    let objects = objects_of(context, step_context).await?;
+    let put = match task.to_forget() {
+        Some(list) => objects.put(list).await,
+        None => objects.put(&step_context.inputs).await,
+    };
+    Ok(match put {
         Ok(stored) => ControlFlow::Continue(Some(stored)),
         Err(error) if error.is_transient() => ControlFlow::Break(EffectOutcome::running(format!("its mover can't be told what to do yet: {error}"))),
         Err(error @ ObjectError::TooLarge { .. }) => failed(Failure::permanent(error.reason(), error.to_string())),
@@ -359,7 +367,7 @@ async fn outcome(
         answered(context, step_context, answer).await
     } else {
         let why = match reason {
-            Some("OOMKilled") => format!("it needed more than {} of memory", job::MOVER_MEMORY_LIMIT),
+            Some("OOMKilled") => format!("it needed more than {} of memory", job::memory_limit_of(pod)),
             Some(reason) => format!("{reason}, exit code {exit_code}"),
             None => format!("exit code {exit_code}"),
         };

@@ -63,6 +63,12 @@ impl LeaseGuard {
         if self.term.lock().holds() { Ok(()) } else { Err(self.lost("it was not renewed in time")) }
     }
 
+    /// For tests: the process has slept through its time.
+    #[cfg(test)]
+    pub(super) fn expire(&self) {
+        self.term.lock().left = Duration::ZERO;
+    }
+
     fn lost(&self, why: &str) -> VaultError {
         VaultError::LeaseLost { holder: self.holder.clone(), what: why.to_owned() }
     }
@@ -95,15 +101,15 @@ pub struct MoverLease {
 }
 
 impl MoverLease {
-    /// Takes a shared lease. Costs one read and one write when nobody excludes it; `on_wait` hears who holds the repository meanwhile.
+    /// Takes a lease. A shared one costs one read and one write when nobody excludes it; `on_wait` hears who holds the repository meanwhile.
     ///
     /// # Errors
     /// `RepositoryBusy`, which is transient and names the holder, if `patience` is over; otherwise the store's error.
-    pub async fn take(store: AsyncStore, holder: &str, patience: Duration, on_wait: impl Fn(&str)) -> Result<Self, WorkError> {
+    pub async fn take(store: AsyncStore, kind: LeaseKind, holder: &str, patience: Duration, on_wait: impl Fn(&str)) -> Result<Self, WorkError> {
         let mut leases = Leases::new(store);
         let began = Instant::now();
         let lease = loop {
-            match leases.acquire(LeaseKind::Shared, holder, LEASE_TTL).await {
+            match leases.acquire(kind, holder, LEASE_TTL).await {
                 Ok(lease) => break lease,
                 Err(error) if error.is_transient() && began.elapsed() + RETRY_INTERVAL < patience => {
                     on_wait(&waits(&error));
@@ -231,13 +237,16 @@ mod tests {
         let heard = Mutex::new(Vec::new());
 
         let refused =
-            MoverLease::take(store.clone(), "backup shinan/b, step objects", SHORT_WAIT, |text| heard.lock().push(text.to_owned())).await.unwrap_err();
+            MoverLease::take(store.clone(), LeaseKind::Shared, "backup shinan/b, step objects", SHORT_WAIT, |text| heard.lock().push(text.to_owned()))
+                .await
+                .unwrap_err();
         let failed = refused.answer();
         assert!(matches!(&failed, super::super::MoverAnswer::Failed { reason, permanent: false, .. } if *reason == Reason::RepositoryBusy), "{failed:?}");
         assert!(refused.to_string().contains("prune shinan/main"), "{refused}");
         assert_eq!(heard.lock().first().map(String::as_str), Some("waits until the repository is given back by prune shinan/main"));
 
-        let waiting = MoverLease::take(store.clone(), "backup shinan/b, step objects", LEASE_PATIENCE, |text| heard.lock().push(text.to_owned()));
+        let waiting =
+            MoverLease::take(store.clone(), LeaseKind::Shared, "backup shinan/b, step objects", LEASE_PATIENCE, |text| heard.lock().push(text.to_owned()));
         let (taken, ()) = tokio::join!(waiting, async {
             tokio::time::sleep(SHORT_WAIT).await;
             leases.release(prune).await.unwrap();
@@ -252,11 +261,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_mover_that_removes_data_waits_for_those_that_write_and_then_keeps_them_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let writes = MoverLease::take(store.clone(), LeaseKind::Shared, "backup shinan/b, step objects", Duration::ZERO, |_| {}).await.unwrap();
+        let refused = MoverLease::take(store.clone(), LeaseKind::Exclusive, "prune shinan/main", Duration::ZERO, |_| {}).await.unwrap_err();
+        assert!(refused.to_string().contains("backup shinan/b, step objects"), "{refused}");
+        writes.release().await;
+        let removes = MoverLease::take(store.clone(), LeaseKind::Exclusive, "prune shinan/main", Duration::ZERO, |_| {}).await.unwrap();
+        let late = MoverLease::take(store.clone(), LeaseKind::Shared, "backup shinan/c, step objects", Duration::ZERO, |_| {}).await.unwrap_err();
+        assert!(late.to_string().contains("prune shinan/main"), "{late}");
+        removes.release().await;
+    }
+
+    #[tokio::test]
     async fn movers_beside_each_other_wait_for_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
-        let one = MoverLease::take(store.clone(), "one", Duration::ZERO, |_| {}).await.unwrap();
-        let two = MoverLease::take(store.clone(), "two", Duration::ZERO, |text| panic!("{text}")).await.unwrap();
+        let one = MoverLease::take(store.clone(), LeaseKind::Shared, "one", Duration::ZERO, |_| {}).await.unwrap();
+        let two = MoverLease::take(store.clone(), LeaseKind::Shared, "two", Duration::ZERO, |text| panic!("{text}")).await.unwrap();
         two.release().await;
         one.guard().ensure().unwrap();
         one.release().await;

@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod lease;
 mod lists;
 mod pieces;
+mod removal;
 pub mod restore;
 mod restored;
 pub mod save;

@@ -6,7 +6,7 @@ use super::{
     ending::{EndRequest, Ender, end_request},
     keys,
     lease::{LEASE_PATIENCE, LeaseGuard, MoverLease},
-    restore,
+    removal, restore,
     restored::Restorer,
     saved::{self, Listing},
     seal, streams,
@@ -26,7 +26,7 @@ use p861_core::{
     runs::{MoverTask, ObjectsMode},
 };
 use p861_crds::Reason;
-use p861_vault::{AsyncStore, PartResult, PartSpec, Progress, Repository, RepositoryAccess, VaultError};
+use p861_vault::{AsyncStore, LeaseKind, PartResult, PartSpec, Progress, Repository, RepositoryAccess, VaultError};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -193,7 +193,8 @@ async fn work(touch: &Touch) -> Result<MoverAnswer, WorkError> {
     let objects = RunObjects::new(store.clone(), &run);
     let holder = variable("P861_HOLDER")?;
     let chain = Chain::new(variable("P861_MOVER")?, variable("P861_STEP")?, then, &objects, &print_line);
-    let lease = MoverLease::take(store, &holder, LEASE_PATIENCE, |message| print_line(&MoverLine::of(StepProgress::message(message)))).await?;
+    let kind = if task.removes_data() { LeaseKind::Exclusive } else { LeaseKind::Shared };
+    let lease = MoverLease::take(store, kind, &holder, LEASE_PATIENCE, |message| print_line(&MoverLine::of(StepProgress::message(message)))).await?;
     let _upload = limits.map(|limits| Upload::keep(limits, lease.beside()));
     let result = {
         let (ender, end) = end_request();
@@ -240,9 +241,11 @@ async fn work_with(
     lease: LeaseGuard,
     (end, touch): (&EndRequest, &Touch),
 ) -> Result<(), WorkError> {
-    let inputs = match inputs {
-        Some(inputs) => chain.objects.get(&inputs).await?,
-        None => BTreeMap::new(),
+    let (task, inputs) = match inputs {
+        Some(list) if task.to_forget().is_some() => (task.with_list(chain.objects.get(&list).await?), BTreeMap::new()),
+        Some(inputs) => (task, chain.objects.get(&inputs).await?),
+        None if task.to_forget().is_some() => return Err(bad("P861_INPUTS")),
+        None => (task, BTreeMap::new()),
     };
     let perform = async |task, inputs| {
         let started = listing.take();
@@ -315,6 +318,8 @@ async fn perform(
             })
             .await
         }
+        MoverTask::Forget { district, at, snapshots } => removal::forget(access, (district, at), snapshots, variable("P861_HOLDER")?, lease).await,
+        MoverTask::Prune { delay, max_repack_bytes, memory_limit: _ } => removal::prune(access, delay, max_repack_bytes, lease).await,
         MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, mode, absent } => {
             let choice = restore::Choice { select, workloads, exclude, cluster, ..restore::Choice::default() };
             let preview = mode == ObjectsMode::Preview;

@@ -11,19 +11,25 @@ use crate::{
     movers::NEXT_PATIENCE,
 };
 use jiff::SignedDuration;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use p861_core::{engine::StoredObject, names, objects::LABEL_VALUE_MOVER, runs::MoverTask};
 use p861_crds::names::{ROLE_LABEL, RUN_LABEL, STEP_ANNOTATION, STEP_LABEL};
 use serde_json::{Value, json};
 
 /// Memory limit of a mover. docs/FIGURES.md lists measured peaks.
-pub const MOVER_MEMORY_LIMIT: &str = "1Gi";
+const MOVER_MEMORY_LIMIT: &str = "1Gi";
 /// CPU limit of a mover: a quota on limits.cpu refuses pods without one.
 const MOVER_CPU_LIMIT: &str = "2";
 /// User and group of a mover that needs no root.
 const MOVER_UID: i64 = 65532;
 /// Name of the volume with the data. A claim that is made for it is called `<pod>-data`.
 pub const DATA_VOLUME: &str = "data";
+
+/// The memory limit of a mover's pod, as it is called in messages.
+pub fn memory_limit_of(pod: &Pod) -> String {
+    let limits = pod.spec.as_ref().and_then(|spec| spec.containers.first()?.resources.as_ref()?.limits.as_ref());
+    limits.and_then(|limits| limits.get("memory")).map_or_else(|| MOVER_MEMORY_LIMIT.to_owned(), |limit| limit.0.clone())
+}
 
 /// Security contexts of the pod and of its container.
 fn security(task: &MoverTask, mounts_claim: bool) -> (Value, Value) {
@@ -83,6 +89,7 @@ pub fn job(
         needs_api |= task.needs_api();
     }
     let seconds = limit.as_secs().max(1);
+    let memory = task.memory_limit().unwrap_or(MOVER_MEMORY_LIMIT);
     let document = json!({
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {"name": name, "namespace": place.namespace, "labels": labels, "annotations": {STEP_ANNOTATION: step_context.step.as_str()}},
@@ -98,7 +105,7 @@ pub fn job(
                         "name": keys::CONTAINER, "stdin": true, "image": context.movers.image, "imagePullPolicy": context.movers.image_pull_policy, "args": ["mover"],
                         "env": told,
                         "volumeMounts": mounts, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
-                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": MOVER_CPU_LIMIT, "memory": MOVER_MEMORY_LIMIT}},
+                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": MOVER_CPU_LIMIT, "memory": memory}},
                         "securityContext": container_security,
                     }],
                 },

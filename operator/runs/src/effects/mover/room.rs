@@ -1,4 +1,5 @@
-//! Where a mover runs whose namespaces aren't there. A preview makes none, and needs none: it runs in the product's own namespace on the site.
+//! Where a mover runs whose namespaces aren't there. A preview makes none, and needs none; nor does what only works in the repository: it runs in the product's own namespace
+//! on the site.
 
 use super::{Error, MoverPlace, MoverTask, Reason, Result};
 use crate::error::ErrorContext as _;
@@ -23,7 +24,7 @@ pub async fn find<'a>(client: &Client, place: &MoverPlace<'a>, own: &'a str, tas
     }
     if !is_there(client, place.site, own).await? {
         let message = format!(
-            "a preview needs a namespace to run in, and neither {} nor {own} is on {}: install the chart p861 there in namespace {own}",
+            "a mover needs a namespace to run in, and neither {} nor {own} is on {}: install the chart p861 there in namespace {own}",
             place.namespace, place.site
         );
         return Err(Error::invalid(Reason::NotFound, message));

@@ -106,7 +106,7 @@ pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &All
         answers.extend(context.movers.children.stop(name).await?.map(|answer| (name.as_str(), answer)));
         delete_job(&client, namespace, name).await?;
     }
-    // Where it may be instead it only reads: its pods are not waited for.
+    // Where it may be instead it only reads, or has the repository for itself, which the next waits for: its pods are not waited for.
     if task.runs_anywhere() {
         delete_job(&client, &context.hub.namespace, &own).await?;
     }
