@@ -104,11 +104,14 @@ impl Admissions {
         Answer::Begin
     }
 
-    /// Resumes a run that has begun; it counts as running.
+    /// Resumes a run that has begun; it counts as running. One that was resumed before may have let go of its repository since.
     pub(crate) fn take_up(&self, request: Request) {
         let mut state = self.0.lock();
         state.take_off(&request.run.uid);
-        state.running.entry(request.run.uid.clone()).or_insert_with(|| Running::new(request));
+        match state.running.get_mut(&request.run.uid) {
+            Some(running) => running.request.repository = request.repository,
+            None => drop(state.running.insert(request.run.uid.clone(), Running::new(request))),
+        }
     }
 
     /// Why the run was told to abort, if it was.
@@ -267,6 +270,21 @@ mod tests {
         assert_eq!(reason(admissions.ask(backup("late", 4))), Some(Reason::RepositoryBusy), "it runs alone");
         admissions.end("prune");
         assert_eq!(reason(admissions.ask(backup("late", 4))), None);
+    }
+
+    #[test]
+    fn a_run_that_has_let_go_of_its_repository_keeps_no_prune_out_of_it() {
+        let admissions = Admissions::default();
+        let uses = |how| Request { repository: how, ..request(RunClass::Drill, "held") };
+        let prune = || Request {
+            repository: Some(("main".into(), RepositoryUse::Exclusive)),
+            applications: ["b".to_owned()].into(),
+            ..request(RunClass::Prune, "prune")
+        };
+        assert_eq!(reason(admissions.ask(uses(Some(("main".into(), RepositoryUse::Shared))))), None);
+        assert_eq!(reason(admissions.ask(prune())), Some(Reason::RepositoryBusy));
+        admissions.take_up(uses(None));
+        assert_eq!(reason(admissions.ask(prune())), None);
     }
 
     #[test]

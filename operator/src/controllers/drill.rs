@@ -25,11 +25,12 @@ use p861_core::{
         ground::Ground,
         plan_standing::{Point, subjects_of},
     },
-    runs::{Action, AllottedSite, Conclusion, Request, RunClass, RunOutcome},
+    runs::{Action, AllottedSite, Conclusion, Request, RunClass, RunOutcome, StepKey},
     time::parse_duration,
 };
 use p861_crds::{
     Application, Backup, ConditionType, District, Drill, DrillStatus, MaintenanceTicket, Reason, RecoveryPlan,
+    common::RunPhase,
     names::DRILL_LABEL,
     recovery::drill::{DrillResult, DrillType},
 };
@@ -141,12 +142,16 @@ impl RunKind for DrillRun {
         }
         let site =
             facts.rehearsal.as_ref().map(|rehearsal| rehearsal.site.clone()).or_else(|| drill.status.as_ref()?.target_site.as_deref().map(SiteName::from));
-        Some(Request {
+        let request = Request {
             plan: Some(facts.plan.name_any().into()),
             applications: plan::members(&facts.plan).map(ToOwned::to_owned).collect(),
             sites: site.into_iter().collect(),
             ..request_of(drill, Self::CLASS, place)
-        })
+        };
+        // A copy that is left standing for days reads nothing of the repository any more, and must not keep in it what nobody needs.
+        let mut current = drill.status.iter().flat_map(|status| &status.current_steps);
+        let stands = current.any(|step| step.phase == RunPhase::WaitingForPerson && step.id.parse() == Ok(StepKey::Hold));
+        Some(if stands { Request { repository: None, ..request } } else { request })
     }
 
     fn compile(drill: &Drill, facts: &Facts) -> Result<Plan<Action>> {

@@ -5,8 +5,10 @@
 
 mod conclude;
 mod due;
+mod place;
 mod steps;
 
 pub use conclude::{RUNS_LISTED, bytes_of, conclude, put_behind, standing};
 pub use due::{Due, DueFacts, RETRY_AFTER, due};
+pub use place::place;
 pub use steps::{LEAST_DELAY, MAX_SNAPSHOTS, Ordered, RunFacts, compile, delay, memory_limit, order, why};

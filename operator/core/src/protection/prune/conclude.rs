@@ -1,11 +1,10 @@
 //! What a run that thins out a repository has come to, and how the repository stands by it.
 
-use super::steps::{Ordered, RunFacts};
 use crate::{
     conditions::ConditionUpdate,
     engine::{Evidence, PrunedPacks, RunResult},
     quantity::{human_bytes, print_bytes},
-    runs::{BackupFinding, Conclusion, RunOutcome, StepKey, unreadable},
+    runs::{Action, BackupFinding, Conclusion, RunOutcome, SnapshotToForget, StepKey, unreadable},
     time::human_duration,
     told::Noun,
 };
@@ -22,9 +21,10 @@ const OVERDUE: SignedDuration = SignedDuration::from_hours(14 * 24);
 pub const RUNS_LISTED: usize = 6;
 
 /// What a run has come to. `before` is the repository's status with the fields that every run has.
-pub fn conclude(facts: &RunFacts, before: &BackupRepositoryStatus, run: &RunOutcome<'_>) -> Conclusion<BackupRepositoryStatus> {
+pub fn conclude(before: &BackupRepositoryStatus, run: &RunOutcome<'_>) -> Conclusion<BackupRepositoryStatus> {
     let mut status = before.clone();
-    let (result, shortfall) = result(facts, run);
+    let work = work(run);
+    let (result, shortfall) = result(work, run);
     let has_succeeded = matches!(run.summary.result, Some((RunResult::Succeeded, ..))) && shortfall.is_none();
     if let Some(retention_run) = &mut status.retention_run {
         retention_run.result.clone_from(&result);
@@ -33,21 +33,33 @@ pub fn conclude(facts: &RunFacts, before: &BackupRepositoryStatus, run: &RunOutc
         }
     }
     if let Some(ended) = run.summary.completion.filter(|_| has_succeeded) {
-        match facts.ordered.work() {
+        match work {
             RetentionWork::Forget => (status.last_forget_time, status.forgotten) = (Some(Time(ended)), result.forgotten),
             RetentionWork::Prune => {
                 (status.last_prune_time, status.reclaimed, status.marked) = (Some(Time(ended)), result.reclaimed.clone(), result.marked.clone());
             }
         }
     }
-    let findings = if has_succeeded && result.locked.is_none() { gone(&facts.ordered) } else { Vec::new() };
-    let updates = [succeeded(facts, &result, run, shortfall)].into_iter().chain(run.clean_up_skipped()).collect();
+    let findings = if has_succeeded && result.locked.is_none() { gone(run) } else { Vec::new() };
+    let updates = [succeeded(work, &result, run, shortfall)].into_iter().chain(run.clean_up_skipped()).collect();
     Conclusion { status, updates, findings }
 }
 
+/// The snapshots that the run was told to forget; none if it prunes.
+fn to_forget<'a>(run: &RunOutcome<'a>) -> Option<&'a [SnapshotToForget]> {
+    run.plan.steps().iter().find_map(|step| match &step.action {
+        Action::Move { task, .. } => task.to_forget(),
+        _ => None,
+    })
+}
+
+fn work(run: &RunOutcome<'_>) -> RetentionWork {
+    if to_forget(run).is_some() { RetentionWork::Forget } else { RetentionWork::Prune }
+}
+
 /// The result, and what can't be read of it.
-fn result(facts: &RunFacts, run: &RunOutcome<'_>) -> (RetentionResult, Option<String>) {
-    let key = match facts.ordered.work() {
+fn result(work: RetentionWork, run: &RunOutcome<'_>) -> (RetentionResult, Option<String>) {
+    let key = match work {
         RetentionWork::Forget => StepKey::Forget,
         RetentionWork::Prune => StepKey::Prune,
     };
@@ -85,14 +97,13 @@ fn some_count(number: u64) -> Option<i64> {
 }
 
 /// What a forget that has succeeded proves of the Backups on the hub.
-fn gone(ordered: &Ordered) -> Vec<BackupFinding> {
-    let Ordered::Forget { snapshots, .. } = ordered else { return Vec::new() };
-    let of_backup = snapshots.iter().filter_map(|forgotten| Some((forgotten.backup.clone()?, forgotten.why.clone())));
+fn gone(run: &RunOutcome<'_>) -> Vec<BackupFinding> {
+    let of_backup = to_forget(run).into_iter().flatten().filter_map(|forgotten| Some((forgotten.backup.clone()?, forgotten.why.clone())));
     let finding = |(backup, why)| BackupFinding { backup, update: ConditionUpdate::bad(ConditionType::Kept, Reason::Forgotten, why), level: None };
     of_backup.map(finding).collect()
 }
 
-fn succeeded(facts: &RunFacts, result: &RetentionResult, run: &RunOutcome<'_>, shortfall: Option<String>) -> ConditionUpdate {
+fn succeeded(work: RetentionWork, result: &RetentionResult, run: &RunOutcome<'_>, shortfall: Option<String>) -> ConditionUpdate {
     let kind = ConditionType::Succeeded;
     if let Some(message) = shortfall {
         return ConditionUpdate::bad(kind, Reason::EvidenceUnreadable, message);
@@ -100,12 +111,12 @@ fn succeeded(facts: &RunFacts, result: &RetentionResult, run: &RunOutcome<'_>, s
     match &run.summary.result {
         None => ConditionUpdate::unknown(kind, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
-            let reason = match (result.locked, facts.ordered.work()) {
+            let reason = match (result.locked, work) {
                 (Some(_), _) => Reason::ObjectLocked,
                 (None, RetentionWork::Forget) => Reason::Forgotten,
                 (None, RetentionWork::Prune) => Reason::Pruned,
             };
-            ConditionUpdate::good(kind, reason, told(facts.ordered.work(), result))
+            ConditionUpdate::good(kind, reason, told(work, result))
         }
         Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => ConditionUpdate::bad(kind, reason.clone(), message.clone()),
     }
@@ -186,11 +197,8 @@ mod tests {
     use crate::{
         conditions,
         engine::{Failure, PackSum},
-        protection::prune::{LEAST_DELAY, compile},
-        runs::{
-            SnapshotToForget,
-            played::{End, Played, asked, play},
-        },
+        protection::prune::{LEAST_DELAY, Ordered, RunFacts, compile},
+        runs::played::{End, Played, asked, play},
     };
     use p861_crds::common::ActionKind;
 
@@ -212,15 +220,10 @@ mod tests {
         Ordered::Prune { delay: LEAST_DELAY, memory_limit: "1Gi".into() }
     }
 
-    fn facts(ordered: Ordered) -> RunFacts {
-        RunFacts { district: "shinan".into(), site: "hill".into(), namespace: "shinan-portal".into(), ordered }
-    }
-
-    fn played(ordered: Ordered, end: End) -> (RunFacts, Played) {
-        let facts = facts(ordered);
+    fn played(ordered: Ordered, end: &End) -> Played {
+        let facts = RunFacts { district: "shinan".into(), site: "hill".into(), namespace: "shinan-portal".into(), ordered };
         let abort = [asked(ActionKind::Abort, None)];
-        let run = play(compile(&facts).expect("a plan"), &abort, |step| if step == "clean-up" { End::Done(None) } else { end.clone() });
-        (facts, run)
+        play(compile(&facts).expect("a plan"), &abort, |step| if step == "clean-up" { End::Done(None) } else { end.clone() })
     }
 
     fn before(work: RetentionWork) -> BackupRepositoryStatus {
@@ -276,8 +279,8 @@ mod tests {
             ("aborted", prune(), End::Open, (Some(false), "Aborted", ""), false),
         ] {
             let work = ordered.work();
-            let (facts, run) = played(ordered, end);
-            let concluded = conclude(&facts, &before(work), &run.outcome());
+            let run = played(ordered, &end);
+            let concluded = conclude(&before(work), &run.outcome());
             let said = &concluded.updates[0];
             assert_eq!((said.kind, said.status, said.reason.as_str()), (ConditionType::Succeeded, expected.0, expected.1), "{case}: {}", said.message);
             assert!(said.message.contains(expected.2), "{case}: {}", said.message);
@@ -291,8 +294,8 @@ mod tests {
     #[test]
     fn the_backups_of_forgotten_snapshots_say_so_unless_the_store_keeps_some_of_them() {
         for (evidence, expected) in [(forgotten(0), vec!["portal-1"]), (forgotten(1), vec![])] {
-            let (facts, run) = played(forget(), End::Done(Some(evidence)));
-            let findings = conclude(&facts, &before(RetentionWork::Forget), &run.outcome()).findings;
+            let run = played(forget(), &End::Done(Some(evidence)));
+            let findings = conclude(&before(RetentionWork::Forget), &run.outcome()).findings;
             assert_eq!(findings.iter().map(|finding| finding.backup.as_str()).collect::<Vec<_>>(), expected);
             for finding in findings {
                 let update = (finding.update.kind, finding.update.status, finding.update.reason, finding.level);
@@ -303,8 +306,8 @@ mod tests {
 
     #[test]
     fn a_prune_says_what_left_the_store_and_what_is_still_there() {
-        let (facts, run) = played(prune(), End::Done(Some(pruned(1, 4))));
-        let status = conclude(&facts, &before(RetentionWork::Prune), &run.outcome()).status;
+        let run = played(prune(), &End::Done(Some(pruned(1, 4))));
+        let status = conclude(&before(RetentionWork::Prune), &run.outcome()).status;
         let quantity = |bytes: u64| Some(Quantity(print_bytes(bytes << 20)));
         assert_eq!((status.reclaimed.clone(), status.marked.clone()), (quantity(3), quantity(6)));
         assert_eq!(status.reclaimed.as_ref().and_then(bytes_of), Some(3 << 20));

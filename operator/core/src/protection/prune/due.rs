@@ -1,5 +1,6 @@
 //! When a repository is thinned out: at night, in the order forget, prune; what a person has asked for at once.
 
+use super::steps::MAX_SNAPSHOTS;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
     BackupRepositoryStatus, Time,
@@ -22,6 +23,10 @@ const PRUNED_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub const RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// A time is of the future only if it is this much ahead.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
+
+/// As the status counts them.
+const MAX_SNAPSHOTS_COUNTED: i64 = 1_000;
+const _: () = assert!(MAX_SNAPSHOTS == 1_000);
 
 /// By what is decided whether a repository is thinned out. No run of it is under way.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +70,9 @@ pub fn due(facts: &DueFacts<'_>, now: Timestamp) -> Due {
         let last = last.unwrap_or(facts.created.min(now));
         last < slot && (now.duration_since(slot) < WINDOW || promised && now.duration_since(last) > NOT_LATER_THAN)
     };
-    if facts.going > 0 && may_begin(forgot) {
+    // What one run could not take goes with the next.
+    let took_all = facts.status.forgotten.is_none_or(|forgotten| forgotten < MAX_SNAPSHOTS_COUNTED);
+    if facts.going > 0 && (may_begin(forgot) || !took_all && now.duration_since(slot) < WINDOW) {
         return Due::Now(RetentionWork::Forget);
     }
     let has_marked = facts.status.marked.as_ref().is_some_and(|Quantity(bytes)| bytes != "0");
@@ -147,6 +154,9 @@ mod tests {
         status.last_forget_time = at(night + SignedDuration::from_mins(1));
         assert_eq!(asked(&status, 0, 0, night + SignedDuration::from_mins(2)), Due::Now(RetentionWork::Prune));
         assert_eq!(asked(&status, 5, 0, night + SignedDuration::from_mins(2)), Due::Now(RetentionWork::Prune), "once a night is enough");
+        status.forgotten = Some(MAX_SNAPSHOTS_COUNTED);
+        assert_eq!(asked(&status, 5, 0, night + SignedDuration::from_mins(2)), Due::Now(RetentionWork::Forget), "unless one run could not take all");
+        status.forgotten = Some(3);
         status.last_prune_time = at(night + SignedDuration::from_mins(9));
         status.marked = Some(Quantity("40960".into()));
         assert_eq!(asked(&status, 0, 0, night + SignedDuration::from_mins(10)), Due::At(turn("2026-11-16")));

@@ -9,7 +9,6 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{Backup, protection::retention::RetentionWork};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most snapshots that one run forgets. What is left goes with the next.
@@ -28,9 +27,8 @@ const CLEAN_UP_DEADLINE: SignedDuration = SignedDuration::from_mins(2);
 const LEAST_MEMORY_GIB: u64 = 1;
 const MOST_MEMORY_GIB: u64 = 16;
 
-/// What a run follows from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// What the steps follow from.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFacts {
     /// The district's namespace on the hub.
     pub district: String,
@@ -43,8 +41,7 @@ pub struct RunFacts {
 }
 
 /// What a run is told to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ordered {
     /// To forget these.
     Forget {
@@ -56,7 +53,6 @@ pub enum Ordered {
     /// To prune.
     Prune {
         /// How long something stays marked.
-        #[serde(with = "crate::time::gep2257")]
         delay: SignedDuration,
         /// Memory limit of its mover.
         memory_limit: String,
@@ -152,8 +148,6 @@ mod tests {
             assert_eq!(ids, [key, "clean-up"]);
             assert!(plan.steps()[1].finally && !plan.steps()[0].finally);
             assert!(matches!(&plan.steps()[0].action, Action::Move { task, .. } if task.removes_data()), "{key}");
-            let text = serde_json::to_string(&facts).expect("JSON");
-            assert_eq!(serde_json::from_str::<RunFacts>(&text).expect("facts"), facts, "{text}");
         }
     }
 
