@@ -113,6 +113,8 @@ pub trait Controller: Send + Sync + 'static {
     const CONDITION: ConditionType;
     /// When its status may be written.
     const STATUS_WRITE: StatusWrite = StatusWrite::Always;
+    /// As [`Reconciler::TELLS_OF_FIRST_LOOK`]. A status that may only be written over what was observed is written again after that.
+    const TELLS_OF_FIRST_LOOK: bool = matches!(Self::STATUS_WRITE, StatusWrite::Always);
     /// Whether a decision can take so long that nothing else may wait for it: schedules and shifts of years are looked through.
     const DECIDES_LONG: bool = false;
 
@@ -187,7 +189,7 @@ impl<C: Controller> Driver<C> {
 impl<C: Controller> Reconciler for Driver<C> {
     type Kind = C::Kind;
     const CONDITION: ConditionType = C::CONDITION;
-    const TELLS_OF_FIRST_LOOK: bool = matches!(C::STATUS_WRITE, StatusWrite::Always);
+    const TELLS_OF_FIRST_LOOK: bool = C::TELLS_OF_FIRST_LOOK;
 
     async fn reconcile(&self, context: &Context, object: Arc<C::Kind>, now: Timestamp, step: &Step) -> Result<Duration> {
         let (controller, object) = (&self.controller, object.as_ref());

@@ -41,6 +41,16 @@ pub struct Metrics {
     pub repository_ready: IntGaugeVec,
     /// 1 if a backup in the repository was found damaged.
     pub repository_damaged: IntGaugeVec,
+    /// 1 unless snapshots can't be forgotten, or the repository was not pruned for too long.
+    pub repository_pruned: IntGaugeVec,
+    /// When the repository was last pruned.
+    pub repository_last_prune: GaugeVec,
+    /// Bytes that no snapshot needs and that have not left the repository yet.
+    pub repository_marked: IntGaugeVec,
+    /// Snapshots that were forgotten.
+    pub repository_forgotten: IntCounterVec,
+    /// Bytes that have left the repository.
+    pub repository_reclaimed: IntCounterVec,
     /// Tickets that have not ended.
     pub tickets: IntGaugeVec,
     /// Tickets with a clock that has run out.
@@ -131,6 +141,15 @@ impl Metrics {
             drill_rto: gauge("p861_drill_measured_rto_seconds", "RTO of the newest drill", &["district", "plan"])?,
             repository_ready: whole("p861_repository_ready", "1 if the repository can be used", &["district", "repository"])?,
             repository_damaged: whole("p861_repository_damaged", "1 if a backup in the repository was found damaged", &["district", "repository"])?,
+            repository_pruned: whole(
+                "p861_repository_pruned",
+                "1 unless snapshots can't be forgotten, or the repository was not pruned for too long",
+                &["district", "repository"],
+            )?,
+            repository_last_prune: gauge("p861_repository_last_prune_timestamp_seconds", "When the repository was last pruned", &["district", "repository"])?,
+            repository_marked: whole("p861_repository_marked_bytes", "Bytes that no snapshot needs and that are still there", &["district", "repository"])?,
+            repository_forgotten: counter("p861_repository_forgotten_total", "Snapshots that were forgotten", &["district", "repository"])?,
+            repository_reclaimed: counter("p861_repository_reclaimed_bytes_total", "Bytes that have left the repository", &["district", "repository"])?,
             tickets: whole("p861_tickets", "Tickets that have not ended", &["district", "type", "priority"])?,
             tickets_overdue: whole("p861_tickets_overdue", "Tickets that are late", &["district", "clock"])?,
             duty_covered: whole("p861_duty_covered", "1 while every level has somebody on duty", &["district", "roster"])?,

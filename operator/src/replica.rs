@@ -17,7 +17,7 @@ use crate::{
     server,
 };
 use kube::{Api, Client, Config, api::ListParams};
-use p861_crds::{Backup, District, Drill, Restore};
+use p861_crds::{Backup, BackupRepository, District, Drill, Restore};
 use p861_egress::Egress;
 use p861_runs::{
     Admissions, ComponentState, EffectTasks, Hub, JournalKeys, MoverSettings, Occupancy, RunCache, RunContext,
@@ -258,6 +258,7 @@ async fn runs_under_way(client: &Client) -> error::Result<Vec<String>> {
     let mut begun = controllers::run::begun::<Backup>(client).await?;
     begun.extend(controllers::run::begun::<Restore>(client).await?);
     begun.extend(controllers::run::begun::<Drill>(client).await?);
+    hub::for_each(client, |repository: BackupRepository| begun.extend(controllers::repository::run::begun_of(&repository))).await?;
     Ok(begun)
 }
 

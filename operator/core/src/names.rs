@@ -59,6 +59,14 @@ pub fn steps_of_plan(plan: &str) -> String {
     format!("{plan}-steps")
 }
 
+/// What retention makes of a repository's snapshots, as it is called in its ConfigMap.
+pub const RETENTION_LIST: &str = "retention";
+
+/// The ConfigMap of that, or of its first part.
+pub fn retention_of(repository: &str) -> String {
+    format!("{repository}-{RETENTION_LIST}")
+}
+
 /// The ConfigMap of a change's compiled steps. It ends as no other ConfigMap of ours does: a plan may have a ticket's name.
 pub fn steps_of_ticket(ticket: &str) -> String {
     format!("{ticket}.steps")

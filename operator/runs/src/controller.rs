@@ -439,8 +439,11 @@ async fn explain_trouble<K: RunObject>(hub: &Hub, object: &K, what: &str, error:
     }
 }
 
-/// Writes a run's findings about Backups to their status. A deleted Backup is skipped.
-async fn record_findings(hub: &Hub, namespace: &str, findings: Vec<BackupFinding>, now: Timestamp) -> Result<()> {
+/// Writes findings about Backups to their status. A deleted Backup is skipped.
+///
+/// # Errors
+/// If a Backup can't be read or written.
+pub async fn record_findings(hub: &Hub, namespace: &str, findings: Vec<BackupFinding>, now: Timestamp) -> Result<()> {
     let backups: Api<Backup> = Api::namespaced(hub.client.clone(), namespace);
     for finding in findings {
         let Some(used) = backups.get_opt(&finding.backup).await.context(|| format!("read Backup {}", finding.backup))? else { continue };

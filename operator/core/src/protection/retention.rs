@@ -20,12 +20,14 @@
 mod borders;
 pub mod known;
 pub mod ledger;
+mod listed;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
+pub use listed::{Listed, stays_although_asked};
 pub use verdict::{ForgetReason, Judged, KeepReason, Verdict};
 
 use crate::ids::SnapshotId;

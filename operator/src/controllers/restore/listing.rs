@@ -7,6 +7,7 @@
 use k8s_openapi::ByteString;
 use p861_core::{engine::ListedChange, runs::packed};
 use p861_runs::owned_maps::MapContent;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The list of all objects of a preview.
@@ -44,6 +45,13 @@ impl Default for ListPart {
 
 /// Splits a list into parts that fit into a ConfigMap each.
 pub fn parts(listed: &[ListedChange]) -> Vec<ListPart> {
+    // One object that alone is too long for a ConfigMap is named without its content.
+    let diff = "(not shown: too long for a ConfigMap)";
+    parts_of(listed, &|listed| ListedChange { diff: diff.into(), manifest: None, ..listed.clone() })
+}
+
+/// The same for anything that is listed. `shortened` makes one fit that is too long.
+pub fn parts_of<T: Serialize>(listed: &[T], shortened: &dyn Fn(&T) -> T) -> Vec<ListPart> {
     if listed.is_empty() {
         return Vec::new();
     }
@@ -55,14 +63,9 @@ pub fn parts(listed: &[ListedChange]) -> Vec<ListPart> {
         Ok(bytes) if bytes.len() <= MAX_PART_BYTES => vec![ListPart { objects: listed.len(), body: Body::Packed(bytes) }],
         _ if listed.len() > 1 => {
             let (first, second) = listed.split_at(listed.len() / 2);
-            [parts(first), parts(second)].concat()
+            [parts_of(first, shortened), parts_of(second, shortened)].concat()
         }
-        // One object that alone is too long for a ConfigMap is named without its content.
-        _ => {
-            let diff = "(not shown: too long for a ConfigMap)";
-            let short: Vec<ListedChange> = listed.iter().map(|listed| ListedChange { diff: diff.into(), manifest: None, ..listed.clone() }).collect();
-            parts(&short)
-        }
+        _ => parts_of(&listed.iter().map(shortened).collect::<Vec<T>>(), shortened),
     }
 }
 
