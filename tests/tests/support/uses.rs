@@ -67,8 +67,8 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         return vec![format!("{plural}.{GROUP}")];
     }
     let one = match bare {
-        // A run's finalizer.
-        "K" if file == "finalizer.rs" => return RUNS.map(|plural| format!("{plural}.{GROUP}")).to_vec(),
+        // A run's finalizer; a repository has runs, too.
+        "K" if file == "finalizer.rs" => return RUNS.iter().chain(&["backuprepositories"]).map(|plural| format!("{plural}.{GROUP}")).collect(),
         // An ended run that leaves the hub.
         "K" if file == "controllers/history.rs" => return RUNS.iter().chain(&["maintenancetickets"]).map(|plural| format!("{plural}.{GROUP}")).collect(),
         // What names of a copy follow from.
