@@ -20,6 +20,10 @@ pub enum BackupCommand {
     Show(super::Name),
     /// Show which backups begin when: today and the days to come
     Calendar(BackupCalendar),
+    /// Show which snapshots stay, which go, and why, before any goes
+    Retention(BackupRetention),
+    /// Let a backup's snapshot leave its repository for good, after confirmation
+    Forget(BackupForget),
     #[command(flatten)]
     Act(RunVerb),
 }
@@ -241,6 +245,35 @@ pub struct BackupCalendar {
     /// Number of days, today included
     #[arg(long, value_name = "NUMBER", default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..=31))]
     pub days: u8,
+}
+
+/// `p861 backup retention`
+#[derive(Clone, Debug, Args)]
+pub struct BackupRetention {
+    /// The application, or a policy; default: all of the district
+    pub of: Option<String>,
+    /// Show every snapshot; otherwise only those that go
+    #[arg(long)]
+    pub plan: bool,
+}
+
+/// `p861 backup forget`
+#[derive(Clone, Debug, Args)]
+pub struct BackupForget {
+    /// The backup
+    pub name: String,
+    /// Reason, recorded in the journal and the report; required, asked for at a terminal
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Also if it is the newest, or the newest of its level
+    #[arg(long)]
+    pub even_newest: bool,
+    /// Do not ask for confirmation; needs --backup
+    #[arg(long, requires = "belief")]
+    pub yes: bool,
+    /// With --yes: the name of the backup, again
+    #[arg(long = "backup", id = "belief", value_name = "NAME")]
+    pub belief: Option<String>,
 }
 
 /// What is done about objects that are there and different.

@@ -139,7 +139,7 @@ async fn named_step<K: Watched>(context: &Context<'_>, run: &K, name: &str, type
 }
 
 /// The reason, asked for if there is a person to ask.
-fn needed_reason(context: &Context<'_>, reason: Option<String>, kind: ActionKind) -> Result<String> {
+pub fn needed_reason(context: &Context<'_>, reason: Option<String>, kind: ActionKind) -> Result<String> {
     let given = match reason {
         Some(reason) => reason,
         None if context.printer.interactive() => ask(&format!("{} ", text::ask_reason(kind, None, None, true).pick(context.printer.language)))?,

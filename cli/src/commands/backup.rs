@@ -1,5 +1,8 @@
 //! `p861 backup …`
 
+mod forget;
+mod retention;
+
 use super::{
     Context, act, calendar,
     drill_list::phase as phase_cell,
@@ -35,6 +38,8 @@ pub async fn perform(context: &Context<'_>, command: &BackupCommand) -> Result<E
         BackupCommand::List(what) => list(context, what).await,
         BackupCommand::Show(name) => show_run::<Backup>(context, &name.name).await,
         BackupCommand::Calendar(what) => calendar::perform(context, what).await,
+        BackupCommand::Retention(what) => retention::perform(context, what).await,
+        BackupCommand::Forget(what) => forget::perform(context, what).await,
         BackupCommand::Act(verb) => act::perform::<Backup>(context, verb).await,
     }
 }
@@ -102,7 +107,7 @@ fn worth_showing(sorted: &[Backup]) -> Vec<Backup> {
         let application = backup.spec.application_ref.name.as_str();
         let so_far = newer.entry(application).or_default();
         *so_far += 1;
-        let level = backup.status.as_ref().and_then(|s| s.verification.as_ref()).map(|v| v.level);
+        let level = backup.status.as_ref().filter(|_| !choose::is_gone(backup)).and_then(|s| s.verification.as_ref()).map(|v| v.level);
         let first = level.is_some_and(|level| levels.insert((application, level)));
         if *so_far <= NEWEST || first {
             shown.push(backup.clone());
@@ -116,8 +121,16 @@ pub fn damage(conditions: &[Condition]) -> Option<&Condition> {
     condition(conditions, ConditionType::Verified).filter(|verified| is_bad(verified) && verified.reason == Reason::Damaged)
 }
 
-/// Verification level of a backup. A damaged backup has none, whatever it reached before.
+/// The condition that says that the snapshot of a backup is gone.
+fn gone(conditions: &[Condition]) -> Option<&Condition> {
+    condition(conditions, ConditionType::Kept).filter(|kept| is_bad(kept))
+}
+
+/// Verification level of a backup. A damaged backup has none, whatever it reached before; nor has one whose snapshot is gone.
 fn verified(status: &BackupStatus, language: Language) -> Line {
+    if let Some(gone) = gone(&status.conditions) {
+        return Line::toned(Tone::Dim, reason_of(gone, language));
+    }
     if let Some(damaged) = damage(&status.conditions) {
         return Line::toned(Tone::Bad, reason_of(damaged, language));
     }
@@ -299,6 +312,23 @@ mod tests {
             }
             assert!(shown[0].ends_with(phase), "{shown:#?}");
         }
+    }
+
+    #[test]
+    fn a_backup_whose_snapshot_went_is_not_shown_as_proven_and_its_page_says_why() {
+        let mut forgotten = backup("a-1", "a", 1, Some("Probed"));
+        let condition = json!([{"type": "Kept", "status": "False", "reason": "Forgotten", "message": "hong has asked for it: test data", "lastTransitionTime": "2026-11-24T08:00:00Z"}]);
+        forgotten.status.get_or_insert_default().conditions = serde_json::from_value(condition).expect("conditions");
+        let clock = Clock::in_zone(jiff::tz::TimeZone::UTC).at("2026-11-24T09:00:00Z".parse().expect("a time"));
+        for (language, word) in [(Language::En, "forgotten"), (Language::Zh, "已清除")] {
+            assert_eq!(verified(&forgotten.status.clone().unwrap_or_default(), language).to_string(), word);
+            let shown: Vec<String> = page(&forgotten, &clock, language, "").iter().map(ToString::to_string).collect();
+            assert!(shown.iter().any(|line| line.contains("test data")), "{shown:#?}");
+        }
+        let older = backup("a-0", "a", 0, Some("Probed"));
+        let newer = [backup("a-3", "a", 3, None), backup("a-2", "a", 2, None), forgotten, older];
+        let names: Vec<String> = worth_showing(&newer).iter().map(kube::ResourceExt::name_any).collect();
+        assert_eq!(names, ["a-3", "a-2", "a-0"], "the newest that is proven and there");
     }
 
     #[test]

@@ -83,6 +83,32 @@ fn list(repositories: &[BackupRepository], wide: bool, clock: &Clock, language: 
     table.lines()
 }
 
+/// When it was last pruned, and what left it then.
+fn pruned(status: &BackupRepositoryStatus, clock: &Clock, language: Language) -> Option<String> {
+    let time = status.last_prune_time.as_ref()?.0;
+    let reclaimed = status.reclaimed.as_ref().map_or_else(|| "?".to_owned(), size);
+    Some(text::ago(text::reclaimed_at(&reclaimed, &clock.minute(time)).pick(language), &clock.age(time, language)).pick(language).to_owned())
+}
+
+/// When snapshots were last forgotten, and how many.
+fn forgotten(status: &BackupRepositoryStatus, clock: &Clock, language: Language) -> Option<String> {
+    let time = status.last_forget_time.as_ref()?.0;
+    let number = status.forgotten.unwrap_or_default();
+    Some(text::ago(text::forgotten_at(number, &clock.minute(time)).pick(language), &clock.age(time, language)).pick(language).to_owned())
+}
+
+/// The run that thins it out, while it has not ended: what it does, and what it waits for.
+fn under_way(status: &BackupRepositoryStatus, language: Language) -> Option<String> {
+    let run = status.retention_run.as_ref().filter(|run| !run.phase.is_end())?;
+    let said = run.current_steps.first().map(|step| step.message.clone());
+    let said = said.or_else(|| run.conditions.first().map(|condition| condition.message.clone())).filter(|said| !said.is_empty());
+    let work = text::value(run.work).pick(language).to_owned();
+    Some(match said {
+        Some(said) => format!("{work}{}{}", text::COLON.pick(language), text::told(&said).pick(language)),
+        None => work,
+    })
+}
+
 /// The page of a repository.
 fn show(repository: &BackupRepository, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let status = repository.status.clone().unwrap_or_default();
@@ -97,6 +123,12 @@ fn show(repository: &BackupRepository, clock: &Clock, language: Language, place:
                 text::F_LAST_CHECK,
                 status.last_check_time.as_ref().map(|time| text::ago(&clock.minute(time.0), &clock.age(time.0, language)).pick(language).to_owned()),
             )
+            .maybe(text::F_PRUNED, pruned(&status, clock, language))
+            .maybe(text::F_MARKED, status.marked.as_ref().map(size))
+            .maybe(text::F_FORGOTTEN, forgotten(&status, clock, language))
+            .maybe(text::F_TO_FORGET, status.to_forget.filter(|number| *number > 0).map(|number| number.to_string()))
+            .maybe(text::F_NEXT_RETENTION, status.next_retention_time.as_ref().map(|time| clock.minute(time.0)))
+            .maybe(text::F_RUN, under_way(&status, language))
             .with(text::F_MOVERS, repository.spec.limits.movers.to_string())
             .maybe(text::F_REPOSITORY_ID, status.repository_id.as_ref())
             .lines(),

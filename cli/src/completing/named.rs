@@ -93,10 +93,10 @@ pub fn of(path: &[String], argument: &Arg) -> Option<Named> {
         // The name of the Application that is drafted, and of an object in a backup.
         ("name", "app", "discover") | ("name", "restore", "get") => return None,
         ("site" | "sites", ..) | ("name", "site", _) => Named::Site,
-        ("application" | "applications", ..) | ("name", "app", _) => Named::Application,
+        ("application" | "applications", ..) | ("name", "app", _) | ("of", "backup", "retention") => Named::Application,
         ("name", "policy", _) => Named::Policy,
         ("repository", ..) | ("name", "repository", _) => Named::Repository,
-        ("backup" | "belief", "restore", _) | ("name", "backup", _) => Named::Backup,
+        ("backup" | "belief", "restore", _) | ("name" | "belief", "backup", _) => Named::Backup,
         ("name", "restore", _) => Named::Restore,
         ("plan", "drill", _) | ("name", "plan", _) => Named::Plan,
         ("name", "drill", _) => Named::Drill,

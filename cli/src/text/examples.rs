@@ -47,6 +47,8 @@ const EXAMPLES: &[Example] = &[
     example("p861 -d shinan backup show approval-20261124-0230", "What a backup contains", "查看一个备份的内容"),
     example("p861 -d shinan backup calendar", "What runs when, this week", "查看本周各备份的时刻"),
     example("p861 -d shinan backup calendar approval --days 2", "When approval is backed up until tomorrow", "查看 approval 今明两天的备份时刻"),
+    example("p861 -d shinan backup retention approval --plan", "What stays, what goes, and why", "哪些快照保留、哪些清除及其原因"),
+    example("p861 -d shinan backup forget approval-20261124-0230 --reason \"test data\"", "Let a backup go for good", "永久清除一个备份"),
     example("p861 -d shinan backup watch approval-20261124-0230 --timeout 30m", "Wait for a backup, at most half an hour", "等待备份结束，最多半小时"),
     example("p861 -d shinan backup pause approval-20261124-0230", "Start no new step for now", "暂不开始新的步骤"),
     example("p861 -d shinan backup resume approval-20261124-0230", "Go on", "继续"),

@@ -188,11 +188,16 @@ words! {
     F_FROM_BACKUP: "backup", "备份";
     F_BEGINS_WITHIN: "begins within", "开始时限";
     F_GROUPS: "groups", "分组";
+    F_FORGOTTEN: "forgotten", "已清除快照";
     F_HISTORY: "objects kept", "保留对象";
     F_JITTER: "spread over", "错开";
     F_KEPT: "snapshots kept", "保留快照";
     F_LAST: "last", "上次";
     F_LAST_CHECK: "last check", "最近检查";
+    F_NEXT_RETENTION: "next", "下次清理";
+    F_PRUNED: "pruned", "最近清理";
+    F_MARKED: "to be removed", "待删除";
+    F_TO_FORGET: "to be forgotten", "待清除快照";
     F_LEFT_OUT: "left out", "未恢复";
     F_LOCATION: "location", "位置";
     F_MISSED: "missed", "错过";
@@ -441,6 +446,8 @@ pub fn condition(kind: &str) -> Option<Word> {
         Ok(ConditionType::BaseSoftwareReady) => Word { en: "BaseSoftwareReady", zh: "基础软件就绪" },
         Ok(ConditionType::Committed) => Word { en: "Committed", zh: "已提交" },
         Ok(ConditionType::EscrowProven) => Word { en: "EscrowProven", zh: "托管密钥已验证" },
+        Ok(ConditionType::Kept) => Word { en: "Kept", zh: "保留" },
+        Ok(ConditionType::Pruned) => Word { en: "Pruned", zh: "已清理" },
         Ok(ConditionType::NetworkReady) => Word { en: "NetworkReady", zh: "网络就绪" },
         Ok(ConditionType::SecurityReady) => Word { en: "SecurityReady", zh: "安全就绪" },
         Ok(ConditionType::ServersReady) => Word { en: "ServersReady", zh: "服务器就绪" },

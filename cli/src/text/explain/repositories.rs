@@ -85,6 +85,12 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         .run(&["p861 repository show REPOSITORY"])
         .pages(&["P861RepositoryNotReady"]),
         Reason::NotOffSite => unset("备份没有异地存放。"),
+        Reason::ObjectLocked => act(
+            "存储以其对象锁保留了应删除的内容。",
+            "Nothing, if the bucket's object lock is meant: it goes once the lock has ended. A lock that is longer than retention keeps data for longer than the policy says.",
+            "若存储桶的对象锁是有意设置的，无需处理：锁到期后即会删除。对象锁长于保留策略时，数据会比策略保留得更久。",
+        )
+        .run(&["p861 repository show REPOSITORY"]),
         Reason::Opened => good("备份库已打开，写入并读回无误。"),
         Reason::OtherFailureDomain => good("备份库与其应用处于不同的故障域。"),
         Reason::PathMissing => act(
@@ -156,6 +162,13 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "请使用另一故障域的存储桶：否则一场灾害会同时毁掉应用和备份。",
         )
         .run(&["p861 repository show REPOSITORY", "p861 site list"]),
+        Reason::Pruned => good("已标记没有快照需要的数据，并删除了标记期满的数据。"),
+        Reason::PruneOverdue => act(
+            "备份库太久没有清理，没有快照需要的数据仍占用空间。",
+            "See what the last runs say (status.retentionRun, endedRetentionRuns): another run may hold the repository each night, or its mover finds no place.",
+            "查看最近几次运行的说明（status.retentionRun、endedRetentionRuns）：可能每晚都有其他运行占用备份库，或其搬运任务无处运行。",
+        )
+        .run(&["p861 repository show REPOSITORY", "p861 backup list", "p861 drill list"]),
         Reason::SnapshotMissing => act(
             "备份库中没有该快照。",
             "Name a backup that is there. If the snapshot was removed, restore from another.",

@@ -55,6 +55,7 @@ impl<A> Run<'_, A> {
             ActionKind::Skip => self.act_skip(self.named(action)?, action.by.clone(), reason),
             ActionKind::Answer => self.act_answer(self.named(action)?, action),
             ActionKind::Extend => self.act_extend(action),
+            ActionKind::Forget => Err("only a Backup is forgotten, once it has ended: p861 backup forget".to_owned()),
             ActionKind::CleanUp => {
                 self.must_go_on()?;
                 let holds = |at: usize| self.step(at).needs_person.as_ref().is_some_and(|prompt| prompt.hold) && !self.settled(at);

@@ -277,7 +277,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("it has an owner, with which it would be deleted", "带有属主，会随属主被删除"),
     ("{object} of the mover on {site}", "{site} 上搬运任务的 {object}"),
     ("site {site} does not permit runs of {district} to touch cluster-scoped objects, and the Application's spec.clusterResources names {names}: the site's administrator lists them under site.clusterResources.{again} in the values of the chart p861 there (docs/SECURITY.md), or take them out of the Application", "站点 {site} 不允许 {district} 的任务操作集群级对象，而 Application 的 spec.clusterResources 中列有 {names}：请站点管理员在该站点 p861 chart 的 site.clusterResources.{again} 中放行（docs/SECURITY.md），或从 Application 中去掉"),
-    ("a mover needs a namespace to run in, and neither {a} nor {b} is on {site}: install the chart p861 there in namespace {again}", "数据搬运任务需要一个命名空间，而 {site} 上既没有 {a} 也没有 {b}：请在该站点的命名空间 {again} 中安装 p861 chart"),
+    ("a mover needs a namespace to run in, and neither {a} nor {b} is on {site}: install the chart p861 there in namespace {again}", "搬运任务需要一个命名空间，而 {site} 上既没有 {a} 也没有 {b}：请在该站点的命名空间 {again} 中安装 p861 chart"),
     ("the mover of the step before goes on with it", "由上一步骤的搬运任务继续"),
     ("its mover can't be told to go on yet: {error}", "尚无法让搬运任务继续：{error}"),
     ("started again by somebody else while data was written: {what}. The restored data may be mixed with what that wrote. Suspend what starts it (the sync of a GitOps controller, an autoscaler), and restore again", "写入数据期间被重新启动：{what}。恢复的数据中可能混入了它们写入的内容。请停用会启动它们的机制（GitOps 同步、自动扩缩容），再重新恢复"),

@@ -39,6 +39,8 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("Pause", "暂停"),
     ("Resume", "继续"),
     ("Abort", "中止"),
+    ("Forget", "清除"),
+    ("Prune", "清理"),
     ("Retry", "重试"),
     ("Skip", "跳过"),
     ("Answer", "答复"),
