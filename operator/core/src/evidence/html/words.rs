@@ -204,6 +204,7 @@ pub(super) fn action(action: ActionKind) -> Words {
         ActionKind::Answer => t("答复", "Answer"),
         ActionKind::Extend => t("延长", "Extend"),
         ActionKind::CleanUp => t("清理", "Clean up"),
+        ActionKind::Forget => t("清除", "Forget"),
     }
 }
 
