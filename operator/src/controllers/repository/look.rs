@@ -150,3 +150,73 @@ fn snapshot_in<'b>(backup: &'b Backup, repository: &str) -> Option<&'b str> {
     let status = backup.status.as_ref().filter(|status| status.repository.as_deref() == Some(repository))?;
     status.snapshot_id.as_deref().filter(|_| status.phase.is_some_and(RunPhase::is_end))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p861_core::protection::choose::{CataloguedPoint, RecoveryPoint};
+    use serde_json::{Value, json};
+
+    fn time(hour: i64) -> Timestamp {
+        Timestamp::from_second(hour * 3600).expect("a time")
+    }
+
+    fn point(name: &str, hour: i64) -> CataloguedPoint {
+        let snapshot = format!("id-{name}").as_str().into();
+        let point = RecoveryPoint { backup: name.into(), snapshot, time: time(hour), repository: "main".into(), level: None, site: None };
+        CataloguedPoint { application: "a".into(), point, is_partial: false, is_half_restored: false, district: Some("shinan".into()) }
+    }
+
+    fn backup(name: &str, kept: Value, actions: Value) -> Backup {
+        let conditions = if kept.is_null() { json!([]) } else { json!([kept]) };
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": name},
+            "spec": {"applicationRef": {"name": "a"}, "actions": actions},
+            "status": {"phase": "Succeeded", "repository": "main", "snapshotID": format!("id-{name}"), "conditions": conditions}}))
+        .expect("a backup")
+    }
+
+    fn kept(status: &str, reason: &str, message: &str) -> Value {
+        json!({"type": "Kept", "status": status, "reason": reason, "message": message, "lastTransitionTime": "2026-11-15T00:00:00Z"})
+    }
+
+    fn look(catalogue: Vec<CataloguedPoint>, backups: Vec<Backup>) -> Look {
+        let facts = KnownFacts { district: "shinan".into(), catalogue, backups, ..KnownFacts::default() };
+        let known = known(&facts);
+        let terms = Terms { retention: None, zone: TimeZone::UTC };
+        let plans = known.iter().map(|(application, snapshots)| (application.clone(), RetentionPlan::of(snapshots, &terms, time(9)))).collect();
+        Look { facts, known, plans, policies: Policies::new(), ledgers: (Ledgers::default(), None) }
+    }
+
+    fn found(look: &Look, missing: &[&str]) -> Vec<(String, Option<bool>, String)> {
+        let missing = missing.iter().map(|name| format!("id-{name}")).collect();
+        let told = |finding: BackupFinding| (finding.backup, finding.update.status, finding.update.reason.to_string());
+        look.findings("main", &missing).into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_snapshot_that_is_missing_is_told_of_at_the_second_look_and_taken_back_when_it_is_there_again() {
+        let plain = || backup("one", Value::Null, json!([]));
+        let missing = look(vec![point("two", 2)], vec![plain()]);
+        assert_eq!(found(&missing, &[]), []);
+        assert_eq!(missing.missing("main"), BTreeSet::from(["id-one".to_owned()]));
+        assert_eq!(found(&missing, &["one"]), [("one".to_owned(), Some(false), "SnapshotMissing".to_owned())]);
+        assert_eq!(found(&look(vec![], vec![backup("one", kept("False", "Forgotten", ""), json!([]))]), &["one"]), [], "that is told already");
+        let again = look(vec![point("one", 1)], vec![backup("one", kept("False", "SnapshotMissing", ""), json!([]))]);
+        assert_eq!(found(&again, &[]), [("one".to_owned(), Some(true), "Stored".to_owned())]);
+        assert_eq!(found(&look(vec![point("one", 1)], vec![plain()]), &[]), [], "nothing is said of what is as it should be");
+        assert_eq!(missing.missing("another"), BTreeSet::new(), "another repository's");
+    }
+
+    #[test]
+    fn whoever_has_asked_is_answered_once_why_it_stays() {
+        let forget = json!([{"action": "Forget", "reason": "test data", "by": "hong"}]);
+        let points = || vec![point("one", 1), point("two", 2)];
+        let asked = look(points(), vec![backup("two", Value::Null, forget.clone())]);
+        let findings = asked.findings("main", &BTreeSet::new());
+        assert_eq!(findings.len(), 1);
+        assert_eq!((findings[0].update.status, findings[0].update.reason.as_str()), (Some(true), "ActionRefused"));
+        let told = kept("True", "ActionRefused", &findings[0].update.message);
+        assert_eq!(found(&look(points(), vec![backup("two", told, forget.clone())]), &[]), [], "it was told");
+        assert_eq!(found(&look(points(), vec![backup("one", Value::Null, forget)]), &[]), [], "it goes");
+    }
+}

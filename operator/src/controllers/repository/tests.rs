@@ -1,5 +1,7 @@
 //! Repositories of several districts through the dispatcher and the driver, against an API server in memory and stores that misbehave.
 
+mod retention;
+
 use super::{super::run::fake_hub::FakeHub, *};
 use crate::{
     context::tests::process,
