@@ -179,6 +179,22 @@ async fn an_action_carries_the_name_of_who_appended_it_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_who_may_delete_backups_lets_the_data_of_one_go() {
+    let server = hub().await;
+    let run = RUNS.iter().find(|run| run.kind == "Backup").expect("backups");
+    let (engineer, commander) = (run.api(server.person("engineer-li").await), run.api(server.person("commander-zhao").await));
+    engineer.create(&PostParams::default(), &run.object("going", &json!({}))).await.expect("made");
+    let forget = json!({"action": "Forget", "reason": "test data"});
+    append(&commander, "going", &json!({"action": "Pause"})).await.expect("other actions are a commander's");
+    let (_, said) = refusal("Forget", append(&commander, "going", &forget).await);
+    assert!(said.contains("an action Forget lets data go: it needs the right to delete Backups"), "{said}");
+    append(&engineer, "going", &forget).await.expect("an engineer may delete Backups");
+    // What stands there keeps nobody else from acting.
+    append(&commander, "going", &json!({"action": "Resume"})).await.expect("appended");
+    delete(&server, run, &["going"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_acts_as_somebody_else_is_known_as_that_one_and_a_program_by_its_account() {
     let server = hub().await;
     let run = &RUNS[2];
