@@ -251,6 +251,7 @@ pub struct BackupCalendar {
 #[derive(Clone, Debug, Args)]
 pub struct BackupRetention {
     /// The application, or a policy; default: all of the district
+    #[arg(value_name = "APPLICATION|POLICY")]
     pub of: Option<String>,
     /// Show every snapshot; otherwise only those that go
     #[arg(long)]
