@@ -320,7 +320,7 @@ mod tests {
         let condition = json!([{"type": "Kept", "status": "False", "reason": "Forgotten", "message": "hong has asked for it: test data", "lastTransitionTime": "2026-11-24T08:00:00Z"}]);
         forgotten.status.get_or_insert_default().conditions = serde_json::from_value(condition).expect("conditions");
         let clock = Clock::in_zone(jiff::tz::TimeZone::UTC).at("2026-11-24T09:00:00Z".parse().expect("a time"));
-        for (language, word) in [(Language::En, "forgotten"), (Language::Zh, "已清除")] {
+        for (language, word) in [(Language::En, "forgotten"), (Language::Zh, "已删除")] {
             assert_eq!(verified(&forgotten.status.clone().unwrap_or_default(), language).to_string(), word);
             let shown: Vec<String> = page(&forgotten, &clock, language, "").iter().map(ToString::to_string).collect();
             assert!(shown.iter().any(|line| line.contains("test data")), "{shown:#?}");

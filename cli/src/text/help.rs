@@ -80,10 +80,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("Back up an application now, and watch the run", "立即备份一个应用并观察"),
     ("List backups: the newest ones, and the newest of each level", "列出备份：最近的，以及各级别最近的"),
     ("Show one backup", "显示一个备份"),
-    ("Show which snapshots stay, which go, and why, before any goes", "在清除之前，列出哪些快照保留、哪些清除及其原因"),
-    ("Let a backup's snapshot leave its repository for good, after confirmation", "询问后从备份库永久清除一个备份的快照"),
+    ("Show which snapshots stay, which go, and why, before any goes", "在删除之前，列出哪些快照保留、哪些删除及其原因"),
+    ("Let a backup's snapshot leave its repository for good, after confirmation", "询问后从备份库永久删除一个备份的快照"),
     ("The application, or a policy; default: all of the district", "应用或备份策略；缺省为全区"),
-    ("Show every snapshot; otherwise only those that go", "列出全部快照；否则只列将清除的"),
+    ("Show every snapshot; otherwise only those that go", "列出全部快照；否则只列将删除的"),
     ("Also if it is the newest, or the newest of its level", "即使是最新的，或其级别中最新的"),
     (
         "Show what a restore would do, without writing anything (exit code 4 if it would be refused)",

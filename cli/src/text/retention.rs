@@ -13,15 +13,15 @@ pub fn retention_head(application: &str, policy: Option<&str>, staying: usize, g
     let verb = |number: usize, one: &str, several: &str| format!("{number} {}", if number == 1 { one } else { several });
     both(
         format!("{application}{by}: {}, {}", verb(staying, "stays", "stay"), verb(going, "goes", "go")),
-        format!("{application}{by_zh}：保留 {staying} 个，清除 {going} 个"),
+        format!("{application}{by_zh}：保留 {staying} 个，删除 {going} 个"),
     )
 }
 
 /// Below the snapshots of a repository.
 pub fn retention_foot(repository: &str, next: Option<&str>, every: bool, place: &str) -> Bilingual {
     let (when, when_zh) = match next {
-        Some(next) => (format!("what goes leaves repository {repository} from {next} on"), format!("将清除的于 {next} 起离开备份库 {repository}")),
-        None => (format!("nothing leaves repository {repository}"), format!("备份库 {repository} 中没有将清除的快照")),
+        Some(next) => (format!("what goes leaves repository {repository} from {next} on"), format!("将删除的于 {next} 起离开备份库 {repository}")),
+        None => (format!("nothing leaves repository {repository}"), format!("备份库 {repository} 中没有将删除的快照")),
     };
     let (all, all_zh) = if every {
         (String::new(), String::new())
@@ -106,12 +106,12 @@ pub fn goes(reason: &ForgetReason, language: Language) -> String {
         ForgetReason::Asked { by, reason } => {
             let said = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
             let who = by.as_deref().unwrap_or("-");
-            both(format!("{who} asked for it{said}"), format!("{who} 要求清除{}", said.replacen(": ", "：", 1)))
+            both(format!("{who} asked for it{said}"), format!("{who} 要求删除{}", said.replacen(": ", "：", 1)))
         }
     };
     match language {
         Language::En => format!("goes: {}", why.en),
-        Language::Zh => format!("清除：{}", why.zh),
+        Language::Zh => format!("删除：{}", why.zh),
     }
 }
 
@@ -119,7 +119,7 @@ pub fn goes(reason: &ForgetReason, language: Language) -> String {
 pub fn forget_head(backup: &str, repository: &str) -> Bilingual {
     both(
         format!("Forget backup {backup}: its snapshot leaves repository {repository} for good."),
-        format!("清除备份 {backup}：其快照将永久离开备份库 {repository}。"),
+        format!("删除备份 {backup}：其快照将永久离开备份库 {repository}。"),
     )
 }
 
@@ -127,25 +127,25 @@ pub fn forget_head(backup: &str, repository: &str) -> Bilingual {
 pub fn forget_follows() -> Bilingual {
     both(
         "Data that only it needs is marked by the next prune and removed by the one after that, a day later at the earliest. Until then it can be put back (docs/BACKUP-FORMAT.md).",
-        "仅它需要的数据由下一次清理标记，最早一天后由再下一次清理删除。在此之前可以放回（docs/BACKUP-FORMAT.md）。",
+        "仅它需要的数据由下一次空间回收标记，最早一天后由再下一次空间回收删除。在此之前可以放回（docs/BACKUP-FORMAT.md）。",
     )
 }
 
 /// It was asked for.
 pub fn forget_asked(backup: &str) -> Bilingual {
-    both(format!("Backup {backup} is to be forgotten, once nothing else uses its repository."), format!("备份 {backup} 将在备份库空闲后清除。"))
+    both(format!("Backup {backup} is to be forgotten, once nothing else uses its repository."), format!("备份 {backup} 将在备份库空闲后删除。"))
 }
 
 /// It is done.
 pub fn forget_done(backup: &str) -> Bilingual {
-    both(format!("Backup {backup} is forgotten."), format!("备份 {backup} 已清除。"))
+    both(format!("Backup {backup} is forgotten."), format!("备份 {backup} 已删除。"))
 }
 
 /// It is not done yet.
 pub fn forget_waits(backup: &str, seconds: u64, place: &str) -> Bilingual {
     both(
         format!("Backup {backup} is not forgotten after {seconds} s; it goes as soon as it can: p861 backup show {backup}{place}"),
-        format!("{seconds} 秒后备份 {backup} 仍未清除；一旦可行即会清除：p861 backup show {backup}{place}"),
+        format!("{seconds} 秒后备份 {backup} 仍未删除；一旦可行即会删除：p861 backup show {backup}{place}"),
     )
 }
 
@@ -153,7 +153,7 @@ pub fn forget_waits(backup: &str, seconds: u64, place: &str) -> Bilingual {
 pub fn nothing_to_forget(backup: &str, place: &str) -> Bilingual {
     both(
         format!("backup {backup} has no snapshot that could be forgotten: p861 backup show {backup}{place}"),
-        format!("备份 {backup} 没有可清除的快照：p861 backup show {backup}{place}"),
+        format!("备份 {backup} 没有可删除的快照：p861 backup show {backup}{place}"),
     )
 }
 
@@ -166,7 +166,7 @@ pub fn forget_running(backup: &str, place: &str) -> Bilingual {
 pub fn forget_newest(backup: &str, reasons: &str) -> Bilingual {
     both(
         format!("backup {backup} {reasons}: add --even-newest if it is to go all the same"),
-        format!("备份 {backup} {reasons}：若仍要清除，请加上 --even-newest"),
+        format!("备份 {backup} {reasons}：若仍要删除，请加上 --even-newest"),
     )
 }
 

@@ -226,7 +226,7 @@ fn moves(site: &str, namespace: &str, claim: Option<&str>, task: &MoverTask) -> 
         }
         MoverTask::Forget { snapshots, .. } => {
             let count = snapshots.len();
-            both(format!("forget {count} snapshots, each with a record"), format!("清除 {count} 个快照，逐个留有记录"))
+            both(format!("forget {count} snapshots, each with a record"), format!("删除 {count} 个快照，逐个留有记录"))
         }
         MoverTask::Prune { delay, .. } => {
             let hours = delay.as_hours();

@@ -188,16 +188,16 @@ words! {
     F_FROM_BACKUP: "backup", "备份";
     F_BEGINS_WITHIN: "begins within", "开始时限";
     F_GROUPS: "groups", "分组";
-    F_FORGOTTEN: "forgotten", "已清除快照";
+    F_FORGOTTEN: "forgotten", "已删除快照";
     F_HISTORY: "objects kept", "保留对象";
     F_JITTER: "spread over", "错开";
     F_KEPT: "snapshots kept", "保留快照";
     F_LAST: "last", "上次";
     F_LAST_CHECK: "last check", "最近检查";
-    F_NEXT_RETENTION: "next", "下次清理";
-    F_PRUNED: "pruned", "最近清理";
+    F_NEXT_RETENTION: "next", "下次处理";
+    F_PRUNED: "pruned", "最近回收";
     F_MARKED: "to be removed", "待删除";
-    F_TO_FORGET: "to be forgotten", "待清除快照";
+    F_TO_FORGET: "to be forgotten", "待删除快照";
     F_LEFT_OUT: "left out", "未恢复";
     F_LOCATION: "location", "位置";
     F_MISSED: "missed", "错过";
@@ -398,8 +398,8 @@ pub fn step_word(key: &str) -> Option<Word> {
         "remove-snapshots" => Word { en: "remove volume snapshots", zh: "移除卷快照" },
         "resume" => Word { en: "resume", zh: "恢复写入" },
         "clean-up" => Word { en: "clean up", zh: "清理" },
-        "forget" => Word { en: "forget snapshots", zh: "清除快照" },
-        "prune" => Word { en: "prune", zh: "清理备份库" },
+        "forget" => Word { en: "forget snapshots", zh: "删除快照" },
+        "prune" => Word { en: "prune", zh: "回收备份库空间" },
         "manual" => Word { en: "manual work", zh: "人工作业" },
         "backup" => Word { en: "backup", zh: "备份" },
         "silence" => Word { en: "silence", zh: "静默告警" },
@@ -447,7 +447,7 @@ pub fn condition(kind: &str) -> Option<Word> {
         Ok(ConditionType::Committed) => Word { en: "Committed", zh: "已提交" },
         Ok(ConditionType::EscrowProven) => Word { en: "EscrowProven", zh: "托管密钥已验证" },
         Ok(ConditionType::Kept) => Word { en: "Kept", zh: "保留" },
-        Ok(ConditionType::Pruned) => Word { en: "Pruned", zh: "已清理" },
+        Ok(ConditionType::Pruned) => Word { en: "Pruned", zh: "空间已回收" },
         Ok(ConditionType::NetworkReady) => Word { en: "NetworkReady", zh: "网络就绪" },
         Ok(ConditionType::SecurityReady) => Word { en: "SecurityReady", zh: "安全就绪" },
         Ok(ConditionType::ServersReady) => Word { en: "ServersReady", zh: "服务器就绪" },

@@ -191,7 +191,7 @@ mod tests {
                     "goes: no place for it",
                 ],
             ),
-            (Language::Zh, ["approval（策略 nightly）：保留 3 个，清除 1 个", "保留：最近、每日、最新", "保留：最新的", "清除：没有保留名额"]),
+            (Language::Zh, ["approval（策略 nightly）：保留 3 个，删除 1 个", "保留：最近、每日、最新", "保留：最新的", "删除：没有保留名额"]),
         ] {
             let text = printed(true, language, 200);
             for word in words {

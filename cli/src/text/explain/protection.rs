@@ -89,7 +89,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 restore show RESTORE", "p861 restore run BACKUP"])
         .pages(&["P861RunFailed"]),
-        Reason::Forgotten => good("备份的快照已按保留策略或应人要求清除。"),
+        Reason::Forgotten => good("备份的快照已按保留策略或应人要求删除。"),
         Reason::HalfRestored => act(
             "应用曾有一次恢复中途结束，此后的备份数据新旧混杂。",
             "Restore the application as a whole; or, if its data was checked and is right, say so with the command that the condition Protected prints. Then back up.",

@@ -204,7 +204,7 @@ pub(super) fn action(action: ActionKind) -> Words {
         ActionKind::Answer => t("答复", "Answer"),
         ActionKind::Extend => t("延长", "Extend"),
         ActionKind::CleanUp => t("清理", "Clean up"),
-        ActionKind::Forget => t("清除", "Forget"),
+        ActionKind::Forget => t("删除", "Forget"),
     }
 }
 
@@ -235,8 +235,8 @@ pub(super) fn step(id: &str) -> Words {
         StepKey::Prepare => t("建立命名空间", "make the namespaces"),
         StepKey::Hold => t("保留副本", "hold the copy"),
         StepKey::CleanUp => t("清理", "clean up"),
-        StepKey::Forget => t("清除快照", "forget snapshots"),
-        StepKey::Prune => t("清理备份库", "prune the repository"),
+        StepKey::Forget => t("删除快照", "forget snapshots"),
+        StepKey::Prune => t("回收备份库空间", "prune the repository"),
         StepKey::Snapshot { .. } => t("创建卷快照", "take volume snapshots"),
         StepKey::RemoveSnapshots { .. } => t("移除卷快照", "remove volume snapshots"),
         StepKey::Verify { .. } => t("验证备份", "verify the backup"),
