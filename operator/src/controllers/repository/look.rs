@@ -41,7 +41,7 @@ pub struct Look {
 /// Looks at a repository. The Backups are listed before the snapshots: what is sealed meanwhile is there, and not missing.
 pub async fn look(context: &Context, repository: &BackupRepository, from: ReadFrom, now: Timestamp) -> Result<Look> {
     let (namespace, name) = (repository.namespace().unwrap_or_default(), repository.name_any());
-    let policies = policies(context, from, &namespace).await?;
+    let policies = policies(context, from, &namespace, &name).await?;
     let zone = zone(context, &namespace).await?;
     let (backups, restores) = (from.list(context, &namespace).await?, from.list(context, &namespace).await?);
     let (drills, tickets) = (from.list(context, &namespace).await?, from.list(context, &namespace).await?);

@@ -83,7 +83,7 @@ impl Retention {
     /// If the hub or the repository can't be read or written.
     pub async fn stands(&self, context: &Context, repository: &BackupRepository, snapshots: usize, backups: &[Backup], now: Timestamp) -> Result<Standing> {
         let (namespace, name, uid) = (repository.namespace().unwrap_or_default(), repository.name_any(), repository.uid().unwrap_or_default());
-        let (asked, policies) = (asked_for(&name, backups), policies(context, ReadFrom::Cache, &namespace).await?);
+        let (asked, policies) = (asked_for(&name, backups), policies(context, ReadFrom::Cache, &namespace, &name).await?);
         let zone = zone(context, &namespace).await?;
         let status = repository.status.clone().unwrap_or_default();
         let is_promised = status.next_retention_time.is_some_and(|time| time.0 <= now);

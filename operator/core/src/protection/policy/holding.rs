@@ -1,7 +1,8 @@
 //! Which policy holds for an application.
 
 use crate::platform::age::age;
-use p861_crds::{Application, Backup, BackupPolicy, platform::application::Criticality};
+use p861_crds::{Application, Backup, BackupPolicy, Retention, platform::application::Criticality};
+use std::collections::BTreeMap;
 
 /// The policy of an application.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +45,16 @@ pub fn followed<'a>(backup: &Backup, applications: &[Application], policies: &'a
             holding(application?, policies).policy()
         }
     }
+}
+
+/// By application: the policy by which its snapshots in a repository are thinned out, and the numbers that this states, if any. A policy speaks of its own repository only:
+/// what a person has saved in another one stays.
+pub fn thinning(applications: &[Application], policies: &[BackupPolicy], repository: &str) -> BTreeMap<String, (String, Option<Retention>)> {
+    let of = |application: &Application| {
+        let policy = holding(application, policies).policy().filter(|policy| policy.spec.repository_ref.name == repository)?;
+        Some((application.metadata.name.clone()?, (policy.metadata.name.clone()?, policy.spec.retention)))
+    };
+    applications.iter().filter_map(of).collect()
 }
 
 /// The default of a criticality: the oldest policy that lists it.
@@ -100,6 +111,27 @@ mod tests {
             let found = followed(&backup, &[application("Critical", None)], &policies).and_then(|policy| policy.metadata.name.as_deref());
             assert_eq!(found, expected, "{application_name} {named:?}");
         }
+    }
+
+    #[test]
+    fn snapshots_are_thinned_out_by_the_policy_of_their_application_in_its_own_repository_alone() {
+        let mut special = policy("special", "2026-01-01T00:00:00Z", &[]);
+        special.spec.repository_ref.name = "elsewhere".into();
+        special.spec.retention = Some(Retention { last: Some(3), ..Retention::default() });
+        let policies = [policy("old", "2026-01-01T00:00:00Z", &["Critical"]), special.clone()];
+        let named = |name: &str, application: Application| {
+            let mut application = application;
+            application.metadata.name = Some(name.into());
+            application
+        };
+        let applications = [
+            named("by-default", application("Critical", None)),
+            named("by-name", application("Critical", Some("special"))),
+            named("of-a-policy-that-is-gone", application("Critical", Some("gone"))),
+            named("of-none", application("Ordinary", None)),
+        ];
+        assert_eq!(thinning(&applications, &policies, "r"), BTreeMap::from([("by-default".into(), ("old".into(), None))]));
+        assert_eq!(thinning(&applications, &policies, "elsewhere"), BTreeMap::from([("by-name".into(), ("special".into(), special.spec.retention))]));
     }
 
     #[test]
