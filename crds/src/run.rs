@@ -248,9 +248,9 @@ impl RunStatus for BackupRepositoryStatus {
         }
     }
 
-    fn set_refused(&mut self, time: Time) {
+    fn set_not_begun(&mut self, phase: RunPhase, time: Time, _: usize) {
         if let Some(run) = &mut self.retention_run {
-            run.phase = RunPhase::Refused;
+            run.phase = phase;
             run.start_time = Some(time.clone());
             run.completion_time = Some(time);
         }

@@ -126,7 +126,7 @@ fn show(policy: &BackupPolicy, clock: &Clock, language: Language, place: &str) -
     let missed = status.missed.as_ref().map(|missed| text::missed(missed.slots, &minute(&missed.last_slot_time), &missed.application));
     let facts = facts(&policy.spec, language)
         .maybe(text::F_APPLICATIONS, status.applications.map(|number| number.to_string()))
-        .maybe(text::F_NEXT, status.next_slot_time.as_ref().map(minute))
+        .maybe(text::F_NEXT_SLOT, status.next_slot_time.as_ref().map(minute))
         .maybe(text::F_LAST, status.last_slot_time.as_ref().map(minute))
         .maybe(text::F_MISSED, missed.as_ref().map(|missed| missed.pick(language)));
     let facts = status.waiting.iter().fold(facts, |facts, slot| facts.with(text::F_WAITS, waits(slot, clock, language)));

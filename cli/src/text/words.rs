@@ -204,7 +204,7 @@ words! {
     F_MISSING: "missing", "缺少";
     F_MOVERS: "movers at once", "并行搬运";
     F_NAMESPACES: "namespaces", "命名空间";
-    F_NEXT: "next", "下次";
+    F_NEXT_SLOT: "next", "下次";
     F_NEXT_BACKUP: "next backup", "下次备份";
     F_NODES: "nodes ready", "就绪节点";
     F_OBJECTS: "objects", "对象";

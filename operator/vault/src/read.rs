@@ -198,7 +198,7 @@ impl Repository {
         Ok(())
     }
 
-    fn copy_out(&self, id: &str, path: &str, writer: &mut dyn Write, on_progress: OnProgress<'_>) -> Result<StreamResult, VaultError> {
+    pub(crate) fn copy_out(&self, id: &str, path: &str, writer: &mut dyn Write, on_progress: OnProgress<'_>) -> Result<StreamResult, VaultError> {
         let snapshot = self.snapshot(id)?;
         let repository = self.indexed()?;
         let node = self.node(&repository, &snapshot, path)?;

@@ -291,7 +291,7 @@ mod tests {
         let store = store(folder.path()).await;
         let mut held = Vec::new();
         for (holder, others) in [("Backup shinan/a, step objects", 0), ("Restore shinan/r, step objects", 1), ("Backup shinan/b, step objects", 1)] {
-            let lease = MoverLease::take(store.clone(), holder, Duration::ZERO, |text| panic!("{text}")).await.unwrap();
+            let lease = MoverLease::take(store.clone(), LeaseKind::Shared, holder, Duration::ZERO, |text| panic!("{text}")).await.unwrap();
             assert_eq!(lease.beside().number(), others, "{holder}");
             held.push(lease);
         }

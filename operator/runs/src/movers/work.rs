@@ -11,8 +11,8 @@ use super::{
     saved::{self, Listing},
     seal, streams,
     touch::Touch,
-    volumes::{self, VolumeFiles},
     upload::Upload,
+    volumes::{self, VolumeFiles},
 };
 use crate::{
     printable,

@@ -1,7 +1,10 @@
 //! The runs that thin out a repository: begun when the repository's controller has decided on one, then carried on until they end, whatever becomes of the repository's object.
 
 use super::{
-    super::{district_of, run::scope_of},
+    super::{
+        district_of,
+        run::{runs_of, scope_of},
+    },
     look::{Look, look},
 };
 use crate::{context::Context, hub_cache::ReadFrom};
@@ -73,8 +76,10 @@ impl RunKind for RetentionRuns {
     async fn locate(&self, repository: &BackupRepository, begun: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
         let name = repository.name_any();
         let journal = journal_on_hub(&self.context.hub, repository, Self::CLASS, &Self::run_uid(repository))?;
-        let scope = scope_of(&self.context, &repository.namespace().unwrap_or_default(), &name, begun).await?;
-        Ok(Readiness::Ready(RunPlace { repository: name, journal, scope }))
+        let namespace = repository.namespace().unwrap_or_default();
+        let scope = scope_of(&self.context, &namespace, &name, begun).await?;
+        let repository_runs = runs_of(&self.context, &namespace, &name).await?;
+        Ok(Readiness::Ready(RunPlace { repository: name, repository_runs, journal, scope }))
     }
 
     async fn gather(&self, repository: &BackupRepository, _: &RunPlace, begun: Option<&RunRecord>) -> Result<Option<RunFacts>> {
@@ -175,7 +180,7 @@ pub async fn carry_on(context: &Context, repository: &BackupRepository, now: Tim
         Ok(Carried::Waits { reason, message, .. }) if now.duration_since(decided) > BEGIN_PATIENCE => {
             context.runs.admissions.end(&RetentionRuns::run_uid(repository));
             let mut progress = says(Some(false), reason, format!("it was not begun: {message}"));
-            progress.status.set_refused(Time(now));
+            progress.status.set_not_begun(RunPhase::Refused, Time(now), 0);
             progress
         }
         Ok(Carried::Waits { reason, message, again }) => Progress { again, ..says(None, reason, message) },
@@ -185,7 +190,7 @@ pub async fn carry_on(context: &Context, repository: &BackupRepository, now: Tim
             if is_nothing_to_do(&error) {
                 progress.status.retention_run = None;
             } else {
-                progress.status.set_refused(Time(now));
+                progress.status.set_not_begun(RunPhase::Refused, Time(now), 0);
             }
             progress
         }
@@ -197,7 +202,7 @@ pub async fn carry_on(context: &Context, repository: &BackupRepository, now: Tim
         }
         Err(error) if !before.has_begun() && !finalizer::is_held(repository) && now.duration_since(decided) > BEGIN_PATIENCE => {
             let mut progress = says(Some(false), error.reason(), format!("it was not begun: {error}"));
-            progress.status.set_refused(Time(now));
+            progress.status.set_not_begun(RunPhase::Refused, Time(now), 0);
             progress
         }
         Err(error) => Progress { again: HINDERED_INTERVAL, ..says(None, error.reason(), format!("it is tried again: {error}")) },

@@ -280,13 +280,13 @@ fn a_writer_that_sleeps_while_its_data_is_marked_finds_it_again_after_the_next_p
     let part = PartSpec { run: "slept", part: "volumes/files", host: "here", parent: None };
     let (told, filled) = mpsc::channel();
     let (begun, begins) = mpsc::channel();
+    // Told of its progress for the first time it has read the index, and takes what will be marked for stored.
+    let on_progress = |_: Progress| {
+        if once.fetch_add(1, Ordering::SeqCst) == 0 {
+            begun.send(()).unwrap();
+        }
+    };
     let stored = std::thread::scope(|scope| {
-        // Told of its progress for the first time it has read the index, and takes what will be marked for stored.
-        let on_progress = |_| {
-            if once.fetch_add(1, Ordering::SeqCst) == 0 {
-                begun.send(()).unwrap();
-            }
-        };
         let writing = scope.spawn(|| writer.write_growing_folder(&part, (&source, Timestamp::now()), filled, &on_progress));
         begins.recv().unwrap();
         assert!(stage.repository().prune(&patient, &always(), &|_| {}).unwrap().marked.packs > 0);

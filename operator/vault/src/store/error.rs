@@ -57,7 +57,7 @@ impl StoreError {
     }
 
     /// The whole object is not there.
-    pub(crate) fn is_missing(&self) -> bool {
+    pub fn is_missing(&self) -> bool {
         self.refusal == Refusal::NotFound
     }
 

@@ -37,7 +37,7 @@ pub fn holding<'a>(application: &'a Application, policies: &'a [BackupPolicy]) -
 }
 
 /// The policy that a Backup follows: the one that it names, or else the one that holds for its application.
-pub fn followed<'a>(backup: &Backup, applications: &[Application], policies: &'a [BackupPolicy]) -> Option<&'a BackupPolicy> {
+pub fn followed<'a>(backup: &Backup, applications: &'a [Application], policies: &'a [BackupPolicy]) -> Option<&'a BackupPolicy> {
     match &backup.spec.policy_ref {
         Some(named) => policies.iter().find(|policy| policy.metadata.name.as_ref() == Some(&named.name)),
         None => {
@@ -96,6 +96,7 @@ mod tests {
     #[test]
     fn a_backup_follows_the_policy_that_it_names_or_else_that_of_its_application() {
         let policies = [policy("old", "2026-01-01T00:00:00Z", &["Critical"]), policy("special", "2026-01-01T00:00:00Z", &[])];
+        let applications = [application("Critical", None)];
         for (application_name, named, expected) in [
             ("a", None, Some("old")),
             ("a", Some("special"), Some("special")),
@@ -108,7 +109,7 @@ mod tests {
                 spec["policyRef"] = json!({"name": named});
             }
             let backup: Backup = serde_json::from_value(json!({"metadata": {"name": "b"}, "spec": spec})).expect("a backup");
-            let found = followed(&backup, &[application("Critical", None)], &policies).and_then(|policy| policy.metadata.name.as_deref());
+            let found = followed(&backup, &applications, &policies).and_then(|policy| policy.metadata.name.as_deref());
             assert_eq!(found, expected, "{application_name} {named:?}");
         }
     }

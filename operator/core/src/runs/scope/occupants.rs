@@ -162,7 +162,9 @@ impl Action {
                 | MoverTask::BackupVolume { .. }
                 | MoverTask::BackupStream { .. }
                 | MoverTask::Seal { .. }
-                | MoverTask::VerifyStored { .. } => Vec::new(),
+                | MoverTask::VerifyStored { .. }
+                | MoverTask::Forget { .. }
+                | MoverTask::Prune { .. } => Vec::new(),
             },
             Self::Stop { site, namespaces } => all_of(site, namespaces.keys()),
             Self::MakeNamespaces { site, namespaces, district: _, preview: _ } => all_of(site, namespaces),

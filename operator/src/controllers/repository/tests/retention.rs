@@ -16,7 +16,7 @@ use p861_core::{
     protection::retention::ledger,
 };
 use p861_crds::{Application, Backup, BackupRepository, District, Drill, MaintenanceTicket, RecoveryPlan, Restore, Site, names::CLEANUP_FINALIZER};
-use p861_runs::{movers::MoverAnswer, run_objects::RunObjects};
+use p861_runs::{hub_object::HubObject, movers::MoverAnswer, run_objects::RunObjects};
 use p861_vault::{AsyncStore, ForgetOrder, Forgettable, Location, PartSpec, Repository, RepositoryAccess, SealSpec};
 use serde_json::{Value, json};
 use std::{path::Path, sync::Arc, time::Duration};
@@ -114,8 +114,8 @@ impl Bed {
 
     async fn look(&self) {
         let newest = || {
-            let object: BackupRepository = serde_json::from_value(self.hub.get("backuprepositories", "main")?).expect("a repository");
-            Some(Arc::new(object.into()))
+            let object: HubObject<BackupRepository> = serde_json::from_value(self.hub.get("backuprepositories", "main")?).expect("a repository");
+            Some(Arc::new(object))
         };
         let key = ("shinan".to_owned(), "main".to_owned());
         self.dispatcher.reconcile(&key, newest).await.expect("it is reconciled");

@@ -4,7 +4,9 @@ use super::super::{tests::read, *};
 use crate::{
     isolation::Entrypoint,
     maintenance::drain::DrainConsent,
-    runs::{Bubble, ClaimSnapshot, ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, PreflightSubject, RefusedFiles, SealFacts, SnapshotToForget},
+    runs::{
+        Bubble, ClaimSnapshot, ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, PreflightSubject, RefusedFiles, SealFacts, SnapshotToForget,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
