@@ -318,7 +318,7 @@ mod tests {
         assert!(reasons.len() > 30, "{reasons:?}");
         for (path, required) in reasons {
             // Those that `needed_reason` is called for.
-            let demanded = ["abort", "skip", "rollback", "cancel"].iter().any(|verb| path.ends_with(&format!(" {verb}")));
+            let demanded = ["abort", "skip", "rollback", "cancel", "forget"].iter().any(|verb| path.ends_with(&format!(" {verb}")));
             assert_eq!(required, demanded, "{path}");
         }
     }

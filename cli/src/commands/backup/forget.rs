@@ -174,7 +174,7 @@ mod tests {
         let time = |_: Timestamp| "then".to_owned();
         for (reasons, even_newest, expected) in [
             (vec![KeepReason::Last, KeepReason::Daily], false, None),
-            (vec![KeepReason::Last, newest.clone()], false, Some(("stays (newest Probed): add --even-newest", "保留（最新的已通过应用检查）"))),
+            (vec![KeepReason::Last, newest.clone()], false, Some(("stays (newest Probed): add --even-newest", "保留（最新的已恢复并检查）"))),
             (vec![newest.clone()], true, None),
             (vec![newest, used.clone()], true, Some(("stays (used by drill core-3): nothing was done", "保留（drill core-3 使用中）"))),
             (vec![used, KeepReason::Marked], false, Some(("used by drill core-3, kept by a person", "drill core-3 使用中，人工标记保留"))),

@@ -23,10 +23,11 @@ const fn warning(name: &'static str, en: &'static str, zh: &'static str) -> Aler
 
 /// All alerts, as the list of runbooks has them.
 #[rustfmt::skip]
-pub static ALERTS: [Alert; 28] = [
+pub static ALERTS: [Alert; 29] = [
     warning("P861AlertPostsRefused", "The operator refuses posts from an Alertmanager.", "operator 拒绝了 Alertmanager 的推送。"),
     critical("P861AlertsNotArriving", "The heartbeat of a site's alerts does not arrive.", "某个站点的心跳告警中断。"),
     warning("P861BackupFailed", "A backup of an application has failed.", "应用的一次备份失败。"),
+    warning("P861BackupMissed", "Backups by a policy do not begin at their times.", "备份策略的备份没有按时开始。"),
     critical("P861BackupOverdue", "An application has no recovery point within its RPO.", "应用没有满足 RPO 的恢复点。"),
     critical("P861CertificateExpiring", "A certificate expires within 14 days, or has expired.", "证书将在 14 天内到期或已到期。"),
     warning("P861CleanUpFailed", "Objects created by a run cannot be removed.", "任务所建的对象无法清除。"),

@@ -165,8 +165,8 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::Pruned => good("已标记没有快照需要的数据，并删除了标记期满的数据。"),
         Reason::PruneOverdue => act(
             "备份库太久没有回收空间，没有快照需要的数据仍占用空间。",
-            "See what the last runs say (status.retentionRun, endedRetentionRuns): another run may hold the repository each night, or its mover finds no place.",
-            "查看最近几次任务的说明（status.retentionRun、endedRetentionRuns）：可能每晚都有其他任务占用备份库，或其搬运任务无处运行。",
+            "See what the last runs say (status.retentionRun, status.endedRetentionRuns): another run may hold the repository each night, or its mover finds no place.",
+            "查看最近几次任务的说明（status.retentionRun、status.endedRetentionRuns）：可能每晚都有其他任务占用备份库，或其搬运任务无处运行。",
         )
         .run(&["p861 repository show REPOSITORY", "p861 backup list", "p861 drill list"]),
         Reason::SnapshotMissing => act(

@@ -243,7 +243,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("it has an empty part", "有空段"),
     ("it has a character that is not allowed", "含有不允许的字符"),
     ("{text} is no step's id: they are like {form}, see docs/ENGINE.md", "{text} 不是步骤 ID：其形式如 {form}，见 docs/ENGINE.md"),
-    ("{text} is no class of runs: give failover, restore, change, drill, verification or backup", "{text} 不是任务类型：请写 failover、restore、change、drill、verification 或 backup"),
+    ("{text} is no class of runs: give failover, restore, change, drill, verification, backup or prune", "{text} 不是任务类型：请写 failover、restore、change、drill、verification、backup 或 prune"),
     ("action {action} is refused", "操作 {action} 被拒绝"),
     ("too many posts at a time: try again", "同时收到的推送过多：请重试"),
     ("try again", "请重试"),

@@ -171,5 +171,5 @@ impl World {
 }
 
 fn one(schedule: &str, more: &Value) -> World {
-    World::new("2026-11-24T00:00:05Z", vec![policy("p", schedule, more)], vec![application("a", "p", "1h")])
+    World::new("2026-11-24T00:00:05Z", vec![policy("p", schedule, more)], vec![application("a", "p", "90m")])
 }

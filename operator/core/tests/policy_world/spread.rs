@@ -5,7 +5,7 @@ use super::*;
 const APPLICATIONS: usize = 2000;
 
 fn city(schedule: &str, more: &Value) -> World {
-    let applications = (0..APPLICATIONS).map(|number| application(&format!("a-{number:04}"), "all", "24h")).collect();
+    let applications = (0..APPLICATIONS).map(|number| application(&format!("a-{number:04}"), "all", "25h")).collect();
     World::new("2026-11-24T00:55:05Z", vec![policy("all", schedule, more)], applications)
 }
 

@@ -51,7 +51,7 @@ fn a_backup_that_takes_longer_than_the_period_lets_nothing_pile_up() {
     // The next one begins as soon as the one before has ended, and is called by the newest slot.
     assert_eq!(world.begins(), ["20261124-0010z", "20261124-0030z", "20261124-0100z"]);
     assert_eq!((world.most, world.missed), (1, 3), "0020z, 0040z and 0050z gave their place to the next: {:?}", world.told);
-    assert_eq!(world.reason(0), "AsDeclared", "25 minutes and ten are within an hour");
+    assert_eq!(world.reason(0), "AsDeclared", "25 minutes and ten are within the RPO");
 }
 
 #[test]

@@ -88,6 +88,7 @@ const TYPED: &[&str] = &[
     "duration",
     "exec",
     "failover",
+    "prune",
     "firing",
     "folder",
     "host",

@@ -148,13 +148,15 @@ fn each_pair_is_told_by_itself_and_by_no_other() {
 }
 
 /// What is written or read in the form of a time outside of `shown`: names of runs, folders and tickets, commands, and what people type.
-const NO_TEXTS: [&str; 7] = [
+const NO_TEXTS: [&str; 9] = [
     "%H:%M",
     "%Y%m%d",
     "%Y%m%d-%H%M",
+    "%Y%m%d-%H%Mz",
     "%Y%m%dT%H%M%SZ",
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M",
+    "%Y-%m-%dT%H:%M:%S%:z",
     "restore it as a whole, or, if its data is as it should be: kubectl annotate application {application} --namespace {namespace} --overwrite {WHOLE_SINCE_ANNOTATION}=$(date -u +%Y-%m-%dT%H:%M:%SZ)",
 ];
 

@@ -8,7 +8,6 @@ use crate::{
 };
 use std::{
     fs,
-    io::Cursor,
     path::Path,
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -33,9 +32,22 @@ fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     blocks.take(bytes).collect()
 }
 
-fn stored(repository: &Repository, run: &str, body: Vec<u8>) {
-    let part = PartSpec { run, part: "streams/db", host: "here", parent: None };
-    repository.write_stream(&part, Box::new(Cursor::new(body)), &|_| {}).unwrap();
+/// Files, each small enough to be stored as one piece: what two backups have in common is stored once.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// So many files of 400 KiB, of the same content wherever the name is the same.
+fn files_named(name: &str, number: u64) -> Files {
+    let seed = |at: u64| name.bytes().fold(at, |seed, byte| seed * 257 + u64::from(byte));
+    (0..number).map(|at| (format!("{name}-{at}"), noise(seed(at), 400 << 10))).collect()
+}
+
+fn stored(repository: &Repository, run: &str, files: &Files) {
+    let source = tempfile::tempdir().unwrap();
+    for (name, body) in files {
+        fs::write(source.path().join(name), body).unwrap();
+    }
+    let part = PartSpec { run, part: "volumes/files", host: "here", parent: None };
+    repository.write_folder(&part, source.path(), &|_| {}).unwrap();
 }
 
 fn sealed(repository: &Repository, run: &str) -> String {
@@ -44,15 +56,15 @@ fn sealed(repository: &Repository, run: &str) -> String {
         host: "here".into(),
         time: Timestamp::UNIX_EPOCH,
         tags: vec!["district=shinan".into(), format!("backup={run}")],
-        parts: vec!["streams/db".into()],
+        parts: vec!["volumes/files".into()],
         inventory: serde_json::json!({"parts": {}}),
         label: "approval".into(),
     };
     repository.seal(&spec, &|| Ok(())).unwrap().snapshot
 }
 
-fn backup(repository: &Repository, run: &str, body: &[u8]) -> String {
-    stored(repository, run, body.to_vec());
+fn backup(repository: &Repository, run: &str, files: &Files) -> String {
+    stored(repository, run, files);
     sealed(repository, run)
 }
 
@@ -66,20 +78,23 @@ fn forget(repository: &Repository, ids: &[&str]) -> crate::Forgotten {
 struct Stage {
     folder: TempDir,
     /// What stays, with what is in it.
-    kept: Vec<(String, Vec<u8>)>,
+    kept: Vec<(String, Files)>,
 }
 
 impl Stage {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let repository = Repository::open_or_init(&access(folder.path())).unwrap();
-        let both = noise(1, 2 << 20);
-        let first = [noise(2, 3 << 20), both.clone()].concat();
-        let gone = [backup(&repository, "first", &first), backup(&repository, "alone", &noise(3, 100 << 10))];
-        let second = [both, noise(4, 200 << 10)].concat();
-        let kept = vec![(backup(&repository, "second", &second), second), (backup(&repository, "third", b"small"), b"small".to_vec())];
+        let gone = [backup(&repository, "first", &Self::first()), backup(&repository, "alone", &files_named("alone", 1))];
+        let second = [files_named("both", 5), files_named("new", 1)].concat();
+        let kept = vec![(backup(&repository, "second", &second), second), (backup(&repository, "third", &files_named("third", 1)), files_named("third", 1))];
         assert_eq!(forget(&repository, &[&gone[0], &gone[1]]).forgotten, 2);
         Self { folder, kept }
+    }
+
+    /// What the snapshot had that is gone: some of it is in one that stays.
+    fn first() -> Files {
+        [files_named("old", 8), files_named("both", 5)].concat()
     }
 
     fn repository(&self) -> Repository {
@@ -120,11 +135,13 @@ impl Stage {
 
     fn must_restore(&self, case: &str) {
         let repository = self.repository();
-        for (snapshot, body) in &self.kept {
+        for (snapshot, files) in &self.kept {
             repository.verify_snapshot(snapshot, true).unwrap_or_else(|error| panic!("{case}: {error}"));
-            let mut out = Vec::new();
-            repository.copy_out(snapshot, "streams/db", &mut out, &|_| {}).unwrap_or_else(|error| panic!("{case}: {error}"));
-            assert!(out == *body, "{case}");
+            for (name, body) in files {
+                let mut out = Vec::new();
+                repository.copy_out(snapshot, &format!("volumes/files/{name}"), &mut out, &|_| {}).unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert!(out == *body, "{case}: {name}");
+            }
         }
     }
 
@@ -165,7 +182,8 @@ fn what_nobody_needs_is_marked_first_and_removed_by_a_later_prune_after_the_dela
     let second = stage.repository().prune(&long, &always(), &|_| {}).unwrap();
     assert_eq!((second.removed, second.waiting.packs), (Packs::default(), first.marked.packs), "the delay is not over");
     let third = stage.prune();
-    assert_eq!((third.removed, third.waiting), (first.marked, Packs::default()));
+    assert_eq!((third.removed.packs, third.waiting), (first.marked.packs, Packs::default()));
+    assert!(third.removed.bytes >= first.marked.bytes, "files have heads: {third:?}");
     stage.must_end_clean("removed");
     let last = stage.prune();
     assert!(last.is_clean() && last.removed == Packs::default(), "{last:?}");
@@ -240,16 +258,19 @@ fn a_prune_that_loses_its_lease_stops_at_its_next_write_and_another_goes_on() {
 fn a_snapshot_that_comes_while_a_prune_works_is_whole_after_the_next_one_at_the_latest() {
     let stage = Stage::new();
     let patient = PruneSpec { delay: Duration::from_hours(23), ..NO_DELAY };
+    let first = Stage::first();
     for at in 0..stage.requests() {
         let case = format!("another stores before request {at}");
         let mut stage = stage.copy();
         let path = stage.folder.path().to_owned();
         // The data of the snapshot that was forgotten: its packs are those that are being marked.
-        let body = [noise(2, 3 << 20), noise(1, 2 << 20)].concat();
+        let of_other = first.clone();
         let other = move || {
-            let attempt = || drop(backup(&Repository::open(&access(&path)).unwrap(), "beside", &body));
+            let attempt = || drop(backup(&Repository::open(&access(&path)).unwrap(), "beside", &of_other));
+            // It is another process: it doesn't wait for the threads of this one, which wait for it.
+            let threads = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
             // An index that it was about to read may be gone: a mover would be tried again, too.
-            (0..20).any(|_| std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt)).is_ok());
+            threads.install(|| (0..20).any(|_| std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt)).is_ok()));
         };
         let faults = Faults::new(at, Fault::Before, Some(Box::new(other)));
         let access = access(stage.folder.path());
@@ -261,8 +282,7 @@ fn a_snapshot_that_comes_while_a_prune_works_is_whole_after_the_next_one_at_the_
         stage.must_restore(&case);
         stage.repository().prune(&patient, &always(), &|_| {}).unwrap_or_else(|error| panic!("{case}: {error}"));
         let beside = stage.repository().snapshots().unwrap().into_iter().find(|snapshot| snapshot.tag("backup") == Some("beside"));
-        let body = [noise(2, 3 << 20), noise(1, 2 << 20)].concat();
-        stage.kept.push((beside.unwrap_or_else(|| panic!("{case}: it is gone")).id, body));
+        stage.kept.push((beside.unwrap_or_else(|| panic!("{case}: it is gone")).id, first.clone()));
         stage.must_restore(&case);
     }
 }
@@ -272,7 +292,7 @@ fn a_writer_that_sleeps_while_its_data_is_marked_finds_it_again_after_the_next_p
     let stage = Stage::new();
     let patient = PruneSpec { delay: Duration::from_hours(23), ..NO_DELAY };
     // What was forgotten, as a file.
-    let body = noise(3, 100 << 10);
+    let body = files_named("alone", 1).remove(0).1;
     let source = stage.folder.path().join("not of the repository");
     fs::create_dir_all(&source).unwrap();
     fs::write(source.join("file"), &body).unwrap();

@@ -13,6 +13,7 @@ use crate::{
     recovery::objectives,
     runs::Limits,
     schedule::Budget,
+    told::Noun,
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
@@ -204,7 +205,7 @@ impl<'a> Places<'a> {
     /// Why there is no place for a backup; none if there is.
     fn lacks(&self, site: Option<&SiteName>, repository: (&str, usize), policy: (&str, usize)) -> Option<String> {
         let waits = |under_way: usize, limit: usize, of: String| {
-            (under_way >= limit.max(1)).then(|| format!("waits for a place: {under_way} of at most {} backups {of} are under way", limit.max(1)))
+            (under_way >= limit.max(1)).then(|| format!("waits for a place: {under_way} of at most {} {of} are under way", Noun::Backup.count(limit.max(1))))
         };
         let limits = &self.facts.limits;
         let of_site = || {

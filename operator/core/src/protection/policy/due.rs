@@ -253,21 +253,23 @@ impl Member<'_> {
         let why = due.as_ref().and_then(|due| due.waits.clone());
         let nobody_was_there = deadline < now && self.memory.began.is_some_and(|began| deadline < began);
         let is_missed = due.as_ref().is_some_and(|due| due.is_late || nobody_was_there);
-        let missed = self.missed(slot, is_missed, budget);
+        let missed = self.missed(slot, is_missed, now, budget);
         let missed = missed.map(|(slots, last)| Missed { application: self.name().to_owned(), uid: self.uid().to_owned(), slots, last, why });
         (due, missed)
     }
 
     /// Slots that nobody has taken and that are not told yet: those between the newest that was taken and `slot`, and `slot` itself if it is missed. Their number, and
     /// the newest.
-    fn missed(&self, slot: Timestamp, is_missed: bool, budget: &Budget) -> Option<(usize, Timestamp)> {
+    fn missed(&self, slot: Timestamp, is_missed: bool, now: Timestamp, budget: &Budget) -> Option<(usize, Timestamp)> {
         // What is still to come was told of by a clock that was ahead.
         let told = self.memory.told.get(self.uid()).copied().or(self.counted).filter(|told| *told <= slot);
         let is_new = |slot: &Timestamp| told.is_none_or(|told| *slot > told);
         let mut found: Option<(usize, Timestamp)> = None;
         // Of an application that has no backup by this policy yet, the slots before say nothing: it may have had another policy then.
         if let Some(taken) = self.taken_until(slot, true).filter(|taken| *taken < slot) {
-            let mut at = told.map_or(taken, |told| told.max(taken));
+            // Nor do those that were not to be taken: the policy was suspended then, or not there.
+            let before = after(self.beginning(now), -(self.jitter() + SignedDuration::from_nanos(1)));
+            let mut at = told.map_or(taken, |told| told.max(taken)).max(before);
             while let Some(next) = self.terms.schedule.next(at, budget).filter(|next| *next < slot) {
                 let slots = found.map_or(0, |(slots, _)| slots) + 1;
                 found = Some((slots, next));

@@ -116,7 +116,7 @@ pub fn order(plans: &BTreeMap<String, RetentionPlan>, on_hub: &BTreeSet<String>)
 /// Why a snapshot goes, for its record and its Backup.
 pub fn why(reason: &ForgetReason) -> String {
     match reason {
-        ForgetReason::NoPlace => "retention has no place for it: p861 backup retention shows what stays".into(),
+        ForgetReason::NoPlace => "retention has no place for it; this shows what stays: p861 backup retention".into(),
         ForgetReason::Flawed { flaw: Flaw::Damaged } => "it was found damaged, and a sound one is newer".into(),
         ForgetReason::Flawed { flaw: Flaw::Partial } => "it lacks something, and a sound one is newer".into(),
         ForgetReason::Flawed { flaw: Flaw::HalfRestored } => "it holds a mixture, and a sound one is newer".into(),

@@ -22,7 +22,7 @@ pub fn stays_although_asked(judged: &Judged) -> Option<String> {
     let Verdict::Keep(reasons) = &judged.verdict else { return None };
     let held: Vec<String> = reasons.iter().filter_map(held).collect();
     let why = if held.is_empty() {
-        format!("it is the newest, or the newest of its level: p861 backup forget {} --even-newest lets it go all the same", judged.backup)
+        format!("it is the newest, or the newest of its level; to let it go all the same: p861 backup forget {} --even-newest", judged.backup)
     } else {
         held.join("; ")
     };
@@ -54,7 +54,7 @@ mod tests {
     fn whoever_asked_is_told_why_it_stays_and_what_to_do() {
         let newest = KeepReason::NewestOfLevel { level: VerificationLevel::Probed };
         for (reasons, expected) in [
-            (vec![newest.clone()], "--even-newest lets it go all the same"),
+            (vec![newest.clone()], "to let it go all the same: p861 backup forget"),
             (vec![newest.clone(), KeepReason::InUse { by: "restore back".into() }], "restore back uses it"),
             (
                 vec![KeepReason::Until { time: Timestamp::UNIX_EPOCH }, KeepReason::Marked],

@@ -274,7 +274,7 @@ fn fault_e12_places_are_limited_and_go_to_each_district_in_turn_and_each_has_one
     assert_eq!(admit(&failover, &running, &limits), Admission::Admit, "a failover waits for no place");
     let asked = |runs| admit(&Request { repository_runs: runs, ..backup("shinan", 9) }, &running, &Limits { per_site: 8, per_repository: 4, ..limits.clone() });
     let Admission::Wait(why) = asked(Some(3)) else { panic!("a fourth run in a repository that takes three") };
-    assert_eq!(why.message, "waits for a place: 3 of at most 3 runs in repository main are under way");
+    assert_eq!(why.message, "waits for a free slot: 3 of at most 3 runs in repository main are under way: backup b0, backup b1, backup b2");
     assert_eq!((asked(Some(4)), asked(None)), (Admission::Admit, Admission::Admit));
     // Two districts hold every place for days; each other one still has its own.
     let held: Vec<Running> = ["shinan", "shibei"].iter().flat_map(|district| (0..2).map(|number| Running::new(backup(district, number)))).collect();

@@ -15,7 +15,9 @@ use p861_core::{
     names::{journal, retention_of},
     protection::retention::ledger,
 };
-use p861_crds::{Application, Backup, BackupRepository, District, Drill, MaintenanceTicket, RecoveryPlan, Restore, Site, names::CLEANUP_FINALIZER};
+use p861_crds::{
+    Application, Backup, BackupPolicy, BackupRepository, District, Drill, MaintenanceTicket, RecoveryPlan, Restore, Site, names::CLEANUP_FINALIZER,
+};
 use p861_runs::{hub_object::HubObject, movers::MoverAnswer, run_objects::RunObjects};
 use p861_vault::{AsyncStore, ForgetOrder, Forgettable, Location, PartSpec, Repository, RepositoryAccess, SealSpec};
 use serde_json::{Value, json};
@@ -103,6 +105,8 @@ impl Bed {
         cached::<Restore>(hub, &mut cache, "restores");
         cached::<Drill>(hub, &mut cache, "drills");
         cached::<MaintenanceTicket>(hub, &mut cache, "maintenancetickets");
+        cached::<BackupPolicy>(hub, &mut cache, "backuppolicies");
+        cached::<BackupRepository>(hub, &mut cache, "backuprepositories");
         cache
     }
 
