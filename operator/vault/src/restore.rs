@@ -3,6 +3,7 @@
 mod ahead;
 mod compare;
 mod place;
+mod sound;
 
 pub use compare::FolderComparison;
 
@@ -91,12 +92,12 @@ impl Chosen {
 
 impl Repository {
     /// Restores a folder: contents, owners, modes, times, attributes, links. Started again after a kill, it goes on where it was, since what is there already
-    /// and right is not written again. What is not in the backup is removed last, when all of the backup is there and was read back; first only if the volume is
-    /// full.
+    /// and right is not written again. Where files are there, what is to be written is read whole from the repository first: a damaged backup costs nothing of them.
+    /// What is not in the backup is removed last, when all of the backup is there and was read back; first only if the volume is full.
     ///
     /// # Errors
-    /// If there is no such snapshot or part, if it can't be read, if the volume can't be written, or if something is in the way: that is found before anything
-    /// is changed.
+    /// If there is no such snapshot or part, if it can't be read, if the volume can't be written, or if something is in the way: that, and damage to what would
+    /// replace files, is found before anything is changed.
     pub fn restore_folder(&self, request: &FolderRestore<'_>, on_progress: OnProgress<'_>) -> Result<RestoreResult, VaultError> {
         self.restore_folder_from(request, &|| {}, on_progress)
     }
@@ -111,6 +112,9 @@ impl Repository {
         std::fs::create_dir_all(request.volume).map_err(|error| refused(request.volume, &error))?;
         let mut place = Place::open(request.volume).map_err(|error| refused(request.volume, &error))?;
         self.look_ahead(&repository, &chosen, &mut place, request.existing)?;
+        if !matches!(request.existing, Existing::Untouched { .. }) {
+            chosen.iter().try_for_each(|chosen| self.require_sound(&repository, chosen, &mut place, on_progress))?;
+        }
         begins();
         let marker = match request.existing {
             Existing::Untouched { run } => Some(put_mark(&mut place, run)?),
@@ -161,9 +165,8 @@ impl Repository {
         on_progress: OnProgress<'_>,
     ) -> Result<RestoreResult, VaultError> {
         let Chosen { node, relative, prefix } = chosen;
-        let replaces = !matches!(existing, Existing::Untouched { .. });
         place.make(prefix, false)?;
-        place.make(if node.is_dir() { relative } else { relative.parent().unwrap_or(Path::new("")) }, replaces)?;
+        place.make(if node.is_dir() { relative } else { relative.parent().unwrap_or(Path::new("")) }, existing == Existing::Exact)?;
         // Walk the tree again instead of keeping it in memory: a volume may have millions of files.
         let entries = || self.entries(repository, node);
         let exact = existing == Existing::Exact && node.is_dir();
@@ -224,11 +227,7 @@ impl Repository {
     }
 
     fn write_to(&self, repository: &Indexed, node: &Node, place: &Path, coming: Progress, on_progress: OnProgress<'_>) -> Result<(), VaultError> {
-        let text = place.to_str().ok_or_else(|| VaultError::Destination {
-            path: place.display().to_string(),
-            what: "the destination's own path must be UTF-8".into(),
-            full: false,
-        })?;
+        let text = utf8(place)?;
         let listed = self.engine("list files", repository.ls(node, &LsOptions::default()))?;
         let destination = self.engine("prepare the destination", LocalDestination::new(text, true, node.is_file()))?;
         let mut options = RestoreOptions::default().numeric_id(true).verify_existing(true);
@@ -274,6 +273,15 @@ impl Repository {
         }
         self.unreadable(repository, entries.map(|entry| entry.map(|(_, node)| node)), &place.display().to_string(), "the engine broke off; its log says more")
     }
+}
+
+/// The engine takes a path as text.
+fn utf8(place: &Path) -> Result<&str, VaultError> {
+    place.to_str().ok_or_else(|| VaultError::Destination {
+        path: place.display().to_string(),
+        what: "the destination's own path must be UTF-8".into(),
+        full: false,
+    })
 }
 
 /// Removes what is in the folder and not in the backup.
@@ -343,7 +351,8 @@ fn clear_the_way(entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &
             continue;
         }
         match &mut sweep {
-            _ if there.kind != FileType::Directory => unlinkat(&folder, name, AtFlags::empty()).map_err(|error| Place::refused(&path, &error.into()))?,
+            // What the backup has in its place is no folder either: it is changed, not removed.
+            _ if there.kind != FileType::Directory && !node.is_dir() => unlinkat(&folder, name, AtFlags::empty()).map_err(|error| Place::refused(&path, &error.into()))?,
             Some(sweep) => place.sweep(folder.as_fd(), name, &path, sweep)?,
             // It was not there when that was looked for.
             None => return Err(Place::moved(&path)),

@@ -136,6 +136,8 @@ pub(super) const PAIRS: super::Pairs = &[
     ("{n} bytes differ from the backup after they were written", "写入后有 {n} 字节与备份不同"),
     ("the engine broke off; its log says more", "引擎异常中断；详情见其日志"),
     ("a folder is where the backup has a {kind}: move it away, or restore elsewhere", "备份中为 {kind} 的位置现为目录：请将其移走，或恢复到别处"),
+    ("a {kind} is where the backup has a folder: move it away, or restore elsewhere", "备份中为目录的位置现为 {kind}：请将其移走，或恢复到别处"),
+    ("a file is where the backup has a folder: move it away, or restore elsewhere", "备份中为目录的位置现为文件：请将其移走，或恢复到别处"),
     ("a folder is where the backup has a file: move it away, or restore elsewhere", "备份中为文件的位置现为目录：请将其移走，或恢复到别处"),
     ("{path} is not below its folder", "{path} 不在其目录之下"),
     ("it is no folder", "不是目录"),

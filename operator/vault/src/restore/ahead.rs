@@ -40,16 +40,18 @@ impl Repository {
         }
         match existing {
             Existing::Untouched { .. } => chosen.iter().try_for_each(|chosen| self.refuse_existing(repository, chosen, place)),
-            Existing::Keep => chosen.iter().try_for_each(|chosen| self.refuse_folders(repository, chosen, place)),
-            // What stands in the place of a folder goes with all that is in it; in the place of a file, a folder stays.
-            Existing::Exact => chosen.iter().filter(|chosen| !chosen.node.is_dir()).try_for_each(|chosen| self.refuse_folders(repository, chosen, place)),
+            Existing::Keep => chosen.iter().try_for_each(|chosen| self.refuse_others(repository, chosen, place)),
+            // A folder that becomes what it is in the backup loses what is in the way inside it. Nothing above it does, and no folder becomes a file.
+            Existing::Exact => chosen.iter().try_for_each(|chosen| {
+                if chosen.node.is_dir() { refuse_above(chosen, place) } else { self.refuse_others(repository, chosen, place) }
+            }),
         }
     }
 
     /// Nothing may stand where a file is to come, and nothing but folders above it.
     fn refuse_existing(&self, repository: &Indexed, chosen: &Chosen, place: &mut Place) -> Result<(), VaultError> {
         let above = if chosen.node.is_dir() { chosen.relative.as_path() } else { chosen.relative.parent().unwrap_or(Path::new("")) };
-        if let Some(blocked) = blocked(place, above)? {
+        if let Some((blocked, _)) = blocked(place, above)? {
             return Err(VaultError::Destination { path: shown(&blocked), what: "it is no folder".into(), full: false });
         }
         for entry in self.entries(repository, &chosen.node)?.chain([Ok((PathBuf::new(), chosen.node.clone()))]) {
@@ -64,14 +66,21 @@ impl Repository {
         Ok(())
     }
 
-    /// No folder may stand where something else is to come.
-    fn refuse_folders(&self, repository: &Indexed, chosen: &Chosen, place: &mut Place) -> Result<(), VaultError> {
+    /// No folder may stand where something else is to come, and nothing else where a folder is to come or above: not a link either, behind which somebody keeps what
+    /// is read through it.
+    fn refuse_others(&self, repository: &Indexed, chosen: &Chosen, place: &mut Place) -> Result<(), VaultError> {
+        refuse_above(chosen, place)?;
         for entry in self.entries(repository, &chosen.node)?.chain([Ok((PathBuf::new(), chosen.node.clone()))]) {
             let (path, node) = entry?;
             let path = chosen.at(&path);
-            if !node.is_dir() && standing(place, &path)?.is_some_and(|there| there.kind == FileType::Directory) {
-                let what = format!("a folder is where the backup has a {}: move it away, or restore elsewhere", node.node_type);
-                return Err(VaultError::Destination { path: shown(&path), what, full: false });
+            let Some(there) = standing(place, &path)? else { continue };
+            match (there.kind, node.is_dir()) {
+                (FileType::Directory, false) => {
+                    let what = format!("a folder is where the backup has a {}: move it away, or restore elsewhere", node.node_type);
+                    return Err(VaultError::Destination { path: shown(&path), what, full: false });
+                }
+                (FileType::Directory, true) | (_, false) => {}
+                (kind, true) => return Err(no_folder(&path, kind)),
             }
         }
         Ok(())
@@ -99,19 +108,38 @@ fn has_mark(place: &mut Place, run: &str) -> Result<bool, VaultError> {
     Ok(standing(place, Path::new(&mark_of(run)))?.is_some())
 }
 
-fn standing(place: &mut Place, path: &Path) -> Result<Option<Standing>, VaultError> {
+pub(super) fn standing(place: &mut Place, path: &Path) -> Result<Option<Standing>, VaultError> {
     let Some((folder, name)) = place.parent(path)? else { return Ok(None) };
     Standing::at(&folder, name).map_err(|error| Place::refused(path, &error))
 }
 
-/// The first part of a path that is there and no folder.
-fn blocked(place: &mut Place, path: &Path) -> Result<Option<PathBuf>, VaultError> {
+/// Nothing but folders may stand above what is to come.
+fn refuse_above(chosen: &Chosen, place: &mut Place) -> Result<(), VaultError> {
+    match blocked(place, chosen.relative.parent().unwrap_or(Path::new("")))? {
+        Some((path, kind)) => Err(no_folder(&path, kind)),
+        None => Ok(()),
+    }
+}
+
+fn no_folder(path: &Path, kind: FileType) -> VaultError {
+    let kind = match kind {
+        FileType::RegularFile => "file",
+        FileType::Symlink => "symlink",
+        FileType::Fifo => "fifo",
+        FileType::Socket => "socket",
+        _ => "device",
+    };
+    VaultError::Destination { path: shown(path), what: format!("a {kind} is where the backup has a folder: move it away, or restore elsewhere"), full: false }
+}
+
+/// The first part of a path that is there and no folder, and what it is.
+fn blocked(place: &mut Place, path: &Path) -> Result<Option<(PathBuf, FileType)>, VaultError> {
     let mut above = PathBuf::new();
     for name in path {
         above.push(name);
         match standing(place, &above)? {
             None => return Ok(None),
-            Some(there) if there.kind != FileType::Directory => return Ok(Some(above)),
+            Some(there) if there.kind != FileType::Directory => return Ok(Some((above, there.kind))),
             Some(_) => {}
         }
     }

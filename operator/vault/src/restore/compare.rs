@@ -101,7 +101,8 @@ impl Repository {
     }
 }
 
-/// Counts the files of the backup by what would become of them. A folder where the backup has something else goes with all that is in it.
+/// Counts the files of the backup by what would become of them. A folder where the backup has something else goes with all that is in it, and what stands where
+/// the backup has a folder goes, too.
 fn compare_files(
     entries: impl Iterator<Item = Entry>,
     chosen: &Chosen,
@@ -117,8 +118,7 @@ fn compare_files(
             Some((folder, name)) => {
                 let there = Standing::at(&folder, name).map_err(|error| Place::refused(&path, &error))?;
                 if let (Some(sweep), Some(there)) = (&mut sweep, &there)
-                    && there.kind == rustix::fs::FileType::Directory
-                    && !node.is_dir()
+                    && (there.kind == rustix::fs::FileType::Directory) != node.is_dir()
                 {
                     place.sweep(folder.as_fd(), name, &path, sweep)?;
                 }
