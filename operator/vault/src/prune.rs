@@ -27,8 +27,8 @@ use guarded::{Guarded, Removed};
 use jiff::{SignedDuration, Span, Timestamp};
 use parking_lot::Mutex;
 use rustic_core::{
-    FileType, Id, LimitOption, Progress as EngineProgress, ProgressBars, ProgressType, PruneOptions, PruneStats, RusticProgress, RusticResult,
-    WriteBackend as _,
+    FileType, Id, LimitOption, Progress as EngineProgress, ProgressBars, ProgressType, PruneOptions, PruneStats, ReadBackend as _, RusticError, RusticProgress,
+    RusticResult, WriteBackend as _,
     repofile::{IndexFile, IndexPack},
 };
 use sha2::{Digest as _, Sha256};
@@ -55,7 +55,7 @@ pub struct PruneSpec {
 pub struct Packs {
     /// Their number.
     pub packs: u64,
-    /// Their size.
+    /// Their size; of those that are marked or waiting, of what they hold, which is less by a head of some forty bytes for each piece.
     pub bytes: u64,
 }
 
@@ -113,11 +113,15 @@ impl Repository {
         let guarded = Arc::new(Guarded::new(self.store.clone(), may_write.clone()));
         let gauge = Gauge::default();
         let opened = self.opened_through(guarded.clone(), gauge.clone())?;
-        let pruned = watched(on_progress, || gauge.seen(), || self.carry_out(&opened, &options, &guarded));
-        let report = pruned.map_err(|error| match guarded.take_stopped() {
+        let told = |error: Box<RusticError>| match guarded.take_stopped() {
             Some(stopped) => stopped,
             None => VaultError::engine("prune the repository", &error, self.store.take_error()),
-        })?;
+        };
+        let attempt = || watched(on_progress, || gauge.seen(), || self.carry_out(&opened, &options, &guarded)).map_err(told);
+        let report = match attempt() {
+            Err(VaultError::Store(missing)) if missing.is_missing() && self.unmark_gone(&opened, &guarded).map_err(told)? > 0 => attempt()?,
+            pruned => pruned?,
+        };
         let kept_for = SignedDuration::try_from(spec.keep_records).unwrap_or(SignedDuration::MAX);
         self.drop_records(kept_for, Timestamp::now(), may_write)?;
         Ok(report)
@@ -146,8 +150,29 @@ impl Repository {
         let time = Some(Timestamp::now());
         let unnamed = guarded.listed_packs().into_iter().filter(|(id, _)| !named.contains(id));
         let marks: Vec<IndexPack> = unnamed.map(|(id, size)| IndexPack { id: id.into(), blobs: Vec::new(), time, size: Some(size) }).collect();
-        let index = IndexFile { packs_to_delete: marks, ..IndexFile::default() };
-        let body = serde_json::to_vec(&index).ok().and_then(|plain| self.encrypted(&plain).ok());
+        self.write_index(&IndexFile { packs_to_delete: marks, ..IndexFile::default() }, guarded)
+    }
+
+    /// Takes the marks of packs away that are gone: stock restic removes them as packs that nothing names, and leaves their marks, by which the engine would look for
+    /// what it needs in them. Gives how many there were.
+    fn unmark_gone(&self, opened: &Opened, guarded: &Guarded) -> RusticResult<usize> {
+        let there: BTreeSet<Id> = guarded.list_with_size(FileType::Pack)?.into_iter().map(|(id, _)| id).collect();
+        let mut gone = 0;
+        for file in opened.stream_files::<IndexFile>()? {
+            let (id, mut index) = file?;
+            let marked = index.packs_to_delete.len();
+            index.packs_to_delete.retain(|pack| there.contains(&*pack.id));
+            if index.packs_to_delete.len() < marked {
+                gone += marked - index.packs_to_delete.len();
+                self.write_index(&index, guarded)?;
+                guarded.remove(FileType::Index, &id, true)?;
+            }
+        }
+        Ok(gone)
+    }
+
+    fn write_index(&self, index: &IndexFile, guarded: &Guarded) -> RusticResult<()> {
+        let body = serde_json::to_vec(index).ok().and_then(|plain| self.encrypted(&plain).ok());
         let body = body.ok_or_else(|| guarded.stop(VaultError::Other { what: "mark packs".into(), message: "the index can't be written".into() }))?;
         let id: Id = hex::encode(Sha256::digest(&body)).parse()?;
         guarded.write_bytes(FileType::Index, &id, true, body.into())

@@ -2,7 +2,7 @@
 
 use crate::{OnProgress, Progress, Repository, VaultError, repository::Indexed, seal::INVENTORY};
 use rustic_core::{
-    LsOptions,
+    LsOptions, RusticError,
     repofile::{Node, SnapshotFile},
 };
 use sha2::{Digest as _, Sha256};
@@ -109,6 +109,16 @@ impl Repository {
         unreadable()
     }
 
+    /// Why what is in a folder can't be listed: walking it names the file of the repository that is damaged.
+    pub(crate) fn unlisted(&self, repository: &Indexed, folder: &Node, error: &RusticError) -> VaultError {
+        let name = folder.name();
+        if let Some(store) = self.store.take_error() {
+            return self.while_reading(store, &name.to_string_lossy());
+        }
+        let damaged = folder.subtree.and_then(|tree| self.needs_below(repository, tree, Path::new(&name)).err());
+        damaged.unwrap_or_else(|| VaultError::Other { what: "list files".into(), message: error.display_log() })
+    }
+
     /// Why files could not be read from the repository: their packs are compared with their digests, to name the damaged one.
     pub(crate) fn unreadable(&self, repository: &Indexed, nodes: impl Iterator<Item = Result<Node, VaultError>>, path: &str, message: &str) -> VaultError {
         if let Some(store) = self.store.take_error() {
@@ -148,9 +158,9 @@ impl Repository {
         let listed = self.engine("list files", repository.ls(&node, &LsOptions::default()))?;
         let mut files = Vec::new();
         for entry in listed {
-            let (path, node) = self.engine("list files", entry)?;
-            if node.is_file() {
-                files.push((path.to_string_lossy().into_owned(), node.meta.size));
+            let (path, file) = entry.map_err(|error| self.unlisted(&repository, &node, &error))?;
+            if file.is_file() {
+                files.push((path.to_string_lossy().into_owned(), file.meta.size));
             }
         }
         files.sort();

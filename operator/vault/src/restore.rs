@@ -152,8 +152,8 @@ impl Repository {
 
     fn entries<'a>(&'a self, repository: &'a Indexed, node: &'a Node) -> Result<impl Iterator<Item = Entry> + use<'a>, VaultError> {
         static ALL: LazyLock<LsOptions> = LazyLock::new(LsOptions::default);
-        let listed = self.engine("list files", repository.ls(node, &ALL))?;
-        Ok(listed.map(|entry| self.engine("list files", entry)))
+        let listed = repository.ls(node, &ALL).map_err(|error| self.unlisted(repository, node, &error))?;
+        Ok(listed.map(|entry| entry.map_err(|error| self.unlisted(repository, node, &error))))
     }
 
     fn restore_chosen(

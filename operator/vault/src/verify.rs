@@ -117,11 +117,16 @@ impl Repository {
         Ok(VerifyReport { blobs, packs: needs.len() as u64, bytes })
     }
 
-    /// Walks the snapshot's trees, level by level, the folders of a level at the same time. Gives the number of blobs, and the packs they are in.
+    /// Walks the snapshot's trees. Gives the number of blobs, and the packs they are in.
     pub(crate) fn needs(&self, repository: &Indexed, snapshot: &SnapshotFile) -> Result<(u64, BTreeMap<PackId, Need>), VaultError> {
+        self.needs_below(repository, snapshot.tree, Path::new("/"))
+    }
+
+    /// The same of one tree, which is a folder at a path: level by level, the folders of a level at the same time.
+    pub(crate) fn needs_below(&self, repository: &Indexed, tree: TreeId, path: &Path) -> Result<(u64, BTreeMap<PackId, Need>), VaultError> {
         let needs = Needs::default();
-        let mut seen = BTreeSet::from([snapshot.tree]);
-        let mut level = vec![(snapshot.tree, PathBuf::from("/"))];
+        let mut seen = BTreeSet::from([tree]);
+        let mut level = vec![(tree, path.to_owned())];
         while !level.is_empty() {
             let folders = each(&level, REQUESTS, |(tree, path)| self.look(repository, *tree, path, &needs))?;
             level = folders.into_iter().flatten().filter(|(tree, _)| seen.insert(*tree)).collect();

@@ -38,15 +38,8 @@ impl Repository {
 
     /// The packs of which the engine would write something.
     fn wanted(&self, repository: &Indexed, chosen: &Chosen, place: &mut Place, on_progress: OnProgress<'_>) -> Result<BTreeSet<Id>, VaultError> {
-        let full = place.full(&chosen.relative);
-        let listed = self.engine("list files", repository.ls(&chosen.node, &LsOptions::default()))?;
-        let destination = self.engine("prepare the destination", LocalDestination::new(utf8(&full)?, false, chosen.node.is_file()))?;
-        let options = RestoreOptions::default().numeric_id(true).verify_existing(true);
-        let plan = watched(on_progress, Progress::default, || {
-            self.engine("compare with what is there", repository.prepare_restore(&options, listed, &destination, true))
-        })?;
-        let mut wanted: BTreeSet<Id> = plan.to_packs().into_iter().map(|pack| *pack).collect();
-        // The engine looks through links, which will be gone when it writes.
+        let mut wanted = BTreeSet::new();
+        // A folder of the backup that is damaged is named here. And the engine looks through links, which will be gone when it writes.
         for entry in self.entries(repository, &chosen.node)?.chain([Ok((PathBuf::new(), chosen.node.clone()))]) {
             let (path, node) = entry?;
             if !node.is_file() || standing(place, &chosen.at(&path))?.is_some_and(|there| there.kind == FileType::RegularFile) {
@@ -55,6 +48,14 @@ impl Repository {
             let packs = node.content.iter().flatten().filter_map(|blob| repository.get_index_entry(blob).ok());
             wanted.extend(packs.map(|entry| *entry.pack));
         }
+        let full = place.full(&chosen.relative);
+        let listed = self.engine("list files", repository.ls(&chosen.node, &LsOptions::default()))?;
+        let destination = self.engine("prepare the destination", LocalDestination::new(utf8(&full)?, false, chosen.node.is_file()))?;
+        let options = RestoreOptions::default().numeric_id(true).verify_existing(true);
+        let plan = watched(on_progress, Progress::default, || {
+            self.engine("compare with what is there", repository.prepare_restore(&options, listed, &destination, true))
+        })?;
+        wanted.extend(plan.to_packs().into_iter().map(|pack| *pack));
         Ok(wanted)
     }
 }

@@ -31,6 +31,13 @@ pub fn prune(repository: &Repository) -> PruneReport {
     repository.prune(&NO_DELAY, &always(), &|_| {}).unwrap()
 }
 
+/// All that was marked is removed. A pack is larger than what it holds, by its head.
+pub fn was_marked(removed: &PruneReport, marked: &PruneReport) {
+    let (gone, marked) = (removed.removed, marked.marked);
+    assert_eq!(gone.packs, marked.packs);
+    assert!(gone.bytes >= marked.bytes && gone.bytes - marked.bytes < marked.bytes / 1000, "{gone:?} {marked:?}");
+}
+
 /// Data of which two backups have a part in common.
 pub fn bodies() -> [Vec<u8>; 2] {
     let both = noise(1, 5 << 20);
@@ -64,7 +71,7 @@ fn stock_restic_finds_no_error_after_each_step_and_restores_what_is_kept() {
     assert!(marked.marked.packs > 0 && marked.repacked_bytes > 0, "{marked:?}");
     clean("its packs are marked");
     let removed = prune(&fixture.repository);
-    assert_eq!(removed.removed, marked.marked);
+    was_marked(&removed, &marked);
     clean("they are removed");
     assert!(prune(&fixture.repository).is_clean());
     assert_eq!(fixture.repository.snapshots().unwrap().len(), 1, "restic's snapshot is none of ours");
@@ -111,7 +118,9 @@ fn a_process_that_is_killed_while_it_prunes_leaves_a_repository_in_which_stock_r
             let fixture = Fixture::new();
             let (gone, kept) = (backup(&fixture.repository, "first", &first), backup(&fixture.repository, "second", &second));
             forget(&fixture.repository, &gone);
-            (0..prunes_before).for_each(|_| drop(prune(&fixture.repository)));
+            for _ in 0..prunes_before {
+                prune(&fixture.repository);
+            }
             let thread = std::thread::current();
             let mut child = Command::new(std::env::current_exe().unwrap());
             child.args(["--exact", thread.name().unwrap(), "--nocapture"]).env(DIES_AT, at.to_string()).env(PLACE, fixture.path("repository"));
