@@ -185,7 +185,10 @@ async fn two_operators_of_one_hub_and_two_hubs_of_one_repository_take_no_slot_tw
     second.policy(json!({})).await;
     let taken = async || [first.backups().await, second.backups().await].concat();
     let (mut seen, mut frozen) = (taken().await, false);
+    // The third slot comes within four minutes.
+    let began = std::time::Instant::now();
     while seen.len() < 3 {
+        assert!(began.elapsed().as_secs() < 600, "{seen:?}: {} and {}", first.policy_now().await.data["status"], second.policy_now().await.data["status"]);
         if seen.len() == 1 && !frozen {
             // It resumes once another leads: what it had in hand must not be done twice.
             leading.signal(Signal::STOP);
