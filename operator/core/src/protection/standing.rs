@@ -18,26 +18,27 @@ use std::collections::BTreeSet;
 /// A proof older than this is no proof. Source: profile 861-2008's policy for Important applications; BackupPolicy will state it.
 pub const PROOF_MAX_AGE: SignedDuration = SignedDuration::from_hours(168);
 
-/// Protected: whether the newest sound backup is within the RPO, and the policy takes them often enough that one always is. `half` says that none counts which is taken
-/// now, and what to do about it. Without a policy an application is protected for as long as a backup that somebody has taken is young enough.
+/// Protected: whether the newest backup that counts is within the RPO, and the policy takes them often enough that one always is. `but` says why newer ones don't count, and
+/// what to do about it: a restore has ended half way, or damage was found. Without a policy an application is protected for as long as a backup that somebody has taken is
+/// young enough.
 pub fn protected(
     application: &str,
     newest: &Result<RecoveryPoint, NoRecoveryPoint>,
-    half: Option<&str>,
+    but: Option<(Reason, &str)>,
     (policy, rpo): (&ApplicationPolicy, Option<SignedDuration>),
     now: Timestamp,
 ) -> ConditionUpdate {
     let overdue = |point: &RecoveryPoint| rpo.is_some_and(|rpo| now.duration_since(point.time) > rpo);
-    match (newest, half) {
-        (Ok(point), Some(half)) if !overdue(point) => {
-            let message = format!("repository {}, backup {}; backups since then don't count: {half}", point.repository, point.backup);
+    match (newest, but) {
+        (Ok(point), Some((_, why))) if !overdue(point) => {
+            let message = format!("repository {}, backup {}; backups since then don't count: {why}", point.repository, point.backup);
             return ConditionUpdate::good(ConditionType::Protected, Reason::BackedUp, message);
         }
-        (Ok(point), Some(half)) => {
-            let message = format!("the newest backup that counts is {}, which is older than the RPO: {half}", point.backup);
-            return ConditionUpdate::bad(ConditionType::Protected, Reason::HalfRestored, message);
+        (Ok(point), Some((reason, why))) => {
+            let message = format!("the newest backup that counts is {}, which is older than the RPO: {why}", point.backup);
+            return ConditionUpdate::bad(ConditionType::Protected, reason, message);
         }
-        (Err(error), Some(half)) => return ConditionUpdate::bad(ConditionType::Protected, Reason::HalfRestored, format!("{error}; {half}")),
+        (Err(error), Some((reason, why))) => return ConditionUpdate::bad(ConditionType::Protected, reason, format!("{error}; {why}")),
         (_, None) => {}
     }
     let bad = |reason, message| ConditionUpdate::bad(ConditionType::Protected, reason, message);
@@ -207,7 +208,7 @@ mod tests {
             let sparse = ApplicationPolicy { too_sparse: Some("daily is too rare".into()), ..with };
             let update = protected("a", &newest, None, (&sparse, rpo), now());
             assert_eq!((update.holds(), update.reason.as_str()), (false, if expected.0 { "SchedulesTooSparse" } else { expected.1 }), "{case}, too sparse");
-            let update = protected("a", &newest, Some("Restore x ended half way"), (&sparse, rpo), now());
+            let update = protected("a", &newest, Some((Reason::HalfRestored, "Restore x ended half way")), (&sparse, rpo), now());
             let reason = if expected.0 { "BackedUp" } else { "HalfRestored" };
             assert_eq!((update.holds(), update.reason.as_str()), (expected.0, reason), "fault_c9: {case}");
             assert!(update.message.contains("Restore x ended half way"), "fault_c9: {case}: {}", update.message);

@@ -20,6 +20,8 @@ pub(super) const PAIRS: super::Pairs = &[
     ("application {application} has no sound backup of {before} or earlier; the oldest is of {oldest}", "应用 {application} 在 {before} 及之前没有完好的备份；最早的备份为 {oldest}"),
     ("every backup of application {a} is damaged in its repository: p861 backup list {b}", "应用 {a} 的全部备份在备份库中均已损坏：p861 backup list {b}"),
     ("every sound backup of application {a} was taken after a restore had ended half way, and holds a mixture: name one, if it is what you want: p861 backup list {b}", "应用 {a} 的完好备份均在恢复中途结束之后创建，数据新旧混杂：如确需使用，请指明一个：p861 backup list {b}"),
+    ("no backup of application {application} was read since one was found damaged", "自发现备份损坏以来，应用 {application} 没有备份被重新读取"),
+    ("backup {backup} was found damaged at {time}, and nobody has read since what other backups share with it: run a drill of its plan, or mend repository {repository}", "备份 {backup} 于 {time} 发现已损坏，此后其他备份与其共用的数据未被重新读取：请演练其预案，或修复备份库 {repository}"),
     ("restore it as a whole, or, if its data is as it should be: {command}", "请整体恢复；若数据无误：{command}"),
     ("Restore {name} ended half way at {time}", "恢复 {name} 于 {time} 中途结束"),
     ("Restore {name} ended half way at {time}: {remedy}", "恢复 {name} 于 {time} 中途结束：{remedy}"),
