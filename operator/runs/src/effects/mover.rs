@@ -17,6 +17,7 @@ mod stopping;
 mod told;
 mod upload;
 mod waiting;
+mod way_out;
 
 pub use keys::KeysGiven;
 pub use p861_core::objects::LABEL_VALUE_MOVER;
@@ -111,6 +112,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         return Ok(EffectOutcome::Done(None));
     }
     let outcome = advance(context, step_context, place, task).await?;
+    let outcome = way_out::explained(context, step_context, place, outcome).await;
     still::kept(context, step_context, place, task, as_refusal(task, outcome)).await
 }
 
