@@ -130,7 +130,7 @@ pub fn decide(
     let half = status.half_restored.as_ref().map(|half| format!("{}; {}", half_restored::told(half), half_restored::remedy(namespace, name)));
     let plan = plan_of(name, plans);
     status.recovery_plan = plan.and_then(|plan| plan.metadata.name.clone());
-    let recoverable = standing::recoverable(name, &status.verified, now);
+    let recoverable = standing::recoverable(name, !application.spec.checks.is_empty(), &status.verified, now);
     let ready_to_failover = standing::ready_to_failover(plan, &recoverable);
     let unread = doubt::told(name, backups);
     let but = match (half, unread) {
@@ -247,7 +247,7 @@ mod tests {
                 ("Ready", Some(false), "Unreachable"),
                 ("Healthy", None, "NotResolved"),
                 ("Protected", Some(false), "NoBackupYet"),
-                ("Recoverable", Some(false), "NeverVerified"),
+                ("Recoverable", Some(false), "NoChecks"),
                 ("ReadyToFailover", Some(false), "NoPlan"),
             ]
         );

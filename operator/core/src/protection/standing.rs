@@ -76,15 +76,21 @@ pub fn verified<'a>(application: &str, backups: impl IntoIterator<Item = &'a Bac
     [VerificationLevel::Stored, VerificationLevel::Restored, VerificationLevel::Probed].into_iter().filter_map(newest).collect()
 }
 
-/// Recoverable: whether a backup was restored and probed, and not too long ago.
-pub fn recoverable(application: &str, verified: &[VerifiedBackup], now: Timestamp) -> ConditionUpdate {
+/// Recoverable: whether a backup was restored and probed, and not too long ago. Without checks no drill can probe one, however often it is run.
+pub fn recoverable(application: &str, has_checks: bool, verified: &[VerifiedBackup], now: Timestamp) -> ConditionUpdate {
+    let is_old = |probed: &VerifiedBackup| now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE;
     match verified.iter().find(|verified| verified.level == VerificationLevel::Probed) {
+        probed if !has_checks && probed.is_none_or(is_old) => ConditionUpdate::bad(
+            ConditionType::Recoverable,
+            Reason::NoChecks,
+            format!("{application} has no checks that could probe what a drill restores: declare spec.checks, then run a drill of its plan"),
+        ),
         None => ConditionUpdate::bad(
             ConditionType::Recoverable,
             Reason::NeverVerified,
             format!("no backup of {application} was ever restored and probed: run a drill of its plan"),
         ),
-        Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => ConditionUpdate::bad(
+        Some(probed) if is_old(probed) => ConditionUpdate::bad(
             ConditionType::Recoverable,
             Reason::VerificationTooOld,
             format!("last Probed {}, allowed {}: run a drill of its plan", shown::day(probed.verified_time.0, &TimeZone::UTC), human_duration(PROOF_MAX_AGE)),
@@ -227,8 +233,12 @@ mod tests {
             ("probed, then found damaged", vec![backup("b", Some(("Probed", 1)), true)], (false, "NeverVerified")),
             ("a newer one only stored", vec![backup("b", Some(("Probed", 30)), false), backup("c", Some(("Stored", 1)), false)], (true, "Proven")),
         ] {
-            let update = recoverable("a", &verified("a", &backups), now());
+            let update = recoverable("a", true, &verified("a", &backups), now());
             assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
+            let update = recoverable("a", false, &verified("a", &backups), now());
+            let expected = if expected.0 { expected } else { (false, "NoChecks") };
+            assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}, and it has no checks: a drill would say nothing");
+            assert!(expected.0 || update.message.contains("declare spec.checks"), "{case}: {}", update.message);
         }
     }
 

@@ -11,6 +11,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("backup {name}", "备份 {name}"),
     ("what hooks.quiesce of the Application had done comes back with this backup, and no restore runs hooks.resume: undo it by hand where it lasts", "Application 的 hooks.quiesce 所做的更改会随此备份一并恢复，而恢复不会执行 hooks.resume：若其影响持续存在，请手动撤销"),
     ("no backup of {application} was ever restored and probed: run a drill of its plan", "{application} 尚无经恢复并检查的备份：请演练其预案"),
+    ("{application} has no checks that could probe what a drill restores: declare spec.checks, then run a drill of its plan", "{application} 没有可用于验证演练所恢复内容的检查项：请在 spec.checks 中声明，然后演练其预案"),
     ("last Probed {day}, allowed {limit}", "最近一次恢复并检查于 {day}，有效期 {limit}"),
     ("run a drill of its plan", "请演练其预案"),
     ("{backup} was restored and probed", "{backup} 已恢复并通过检查"),

@@ -16,6 +16,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("{site} has no ready node", "{site} 没有就绪的节点"),
     ("repository {repository} opened", "备份库 {repository} 可打开"),
     ("{applications} restored and probed", "{applications}已恢复并通过检查"),
+    ("without checks to probe, which spec.checks declares: {names}", "没有可验证的检查项（由 spec.checks 声明）：{names}"),
     ("never restored and probed: {names}", "从未恢复并检查：{names}"),
     ("{a} of {b} checks pass, and failover comes with a later release. A drill proves that this plan can be recovered: {command}", "{b} 项检查中 {a} 项通过；切换功能将在后续版本提供。演练可证明该预案能够恢复：{command}"),
     ("{n} of {all} checks fail ({names}): p861 plan check {plan}", "{all} 项检查中 {n} 项未通过（{names}）：p861 plan check {plan}"),
