@@ -1,5 +1,6 @@
 //! Restore: one run of the restore plan, or its preview.
 
+mod classes;
 pub(super) mod listing;
 
 use super::{
@@ -372,6 +373,7 @@ async fn target(
         }
         None => (active_site(context, &district, &application.name_any()).await?, true),
     };
+    classes::refuse_missing(&context.sites, &site, &application.spec, &object.spec.target.storage_class_mappings).await?;
     let parts = repository::snapshot_parts(&context.hub, &namespace, point).await?;
     let deadline = parse_limit("spec.deadline", &object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, error))?;
     let (name, present, hidden) = (application.name_any(), Vec::new(), Vec::new());

@@ -17,7 +17,7 @@ use crate::{
     runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
 };
 use jiff::SignedDuration;
-pub use mappings::refuse_mappings;
+pub use mappings::{refuse_classes, refuse_mappings};
 use p861_crds::{
     ApplicationSpec, RestoreSpec, WorkloadReference,
     platform::{application::CronJobsInCopy, platform::PlatformSpec},
