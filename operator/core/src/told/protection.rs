@@ -229,6 +229,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("its claim is there and not as in the backup: {files} would be removed, {changed} changed, for example {first}; nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace to overwrite it, or other namespaces", "其存储卷声明已存在且与备份不同：将移除 {files}，更改 {changed} 个，例如 {first}；未写入任何内容。请将 spec.conflictPolicy 设为 Skip、Merge 或 Replace 以覆盖它，或另选命名空间"),
     ("select.tiers names {name}, which is no tier of the application; it has {tiers}", "select.tiers 指明的 {name} 不是该应用的层级；应用有 {tiers}"),
     ("spec.target.storageClassMappings maps {from} to {to}, but {site} has no StorageClass {class}; it has {there}", "spec.target.storageClassMappings 将 {from} 映射到 {to}，但 {site} 没有 StorageClass {class}；现有 {there}"),
+    ("spec.target.storageClassMappings maps {from} to {to}, but {site} has no StorageClass at all", "spec.target.storageClassMappings 将 {from} 映射到 {to}，但 {site} 没有任何 StorageClass"),
     ("spec.target.namespaceMappings {wrong}; the namespaces of application {application}: {known}", "spec.target.namespaceMappings {wrong}；应用 {application} 的命名空间：{known}"),
     ("maps {from} to {to}, but {again} is no namespace of the application", "将 {from} 映射到 {to}，但 {again} 不属于该应用"),
     ("maps {from} twice, to {a} and to {b}: leave one of them", "将 {from} 重复映射到 {a} 和 {b}：请只保留一个"),

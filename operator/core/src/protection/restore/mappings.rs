@@ -22,9 +22,12 @@ pub fn refuse_mappings(application: &str, spec: &ApplicationSpec, mappings: &[Ma
 pub fn refuse_classes(site: &SiteName, spec: &ApplicationSpec, there: &[String], mappings: &[Mapping]) -> Result<(), CompileError> {
     let comes = |class: &str| spec.cluster_resources.iter().any(|named| named.kind == "StorageClass" && named.name == class);
     let Some(Mapping { from, to }) = mappings.iter().find(|mapping| !there.contains(&mapping.to) && !comes(&mapping.to)) else { return Ok(()) };
+    if there.is_empty() {
+        return Err(CompileError::Invalid(format!("spec.target.storageClassMappings maps {from} to {to}, but {site} has no StorageClass at all")));
+    }
     let mut there = there.to_vec();
     there.sort();
-    let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+    let there = there.join(", ");
     Err(CompileError::Invalid(format!("spec.target.storageClassMappings maps {from} to {to}, but {site} has no StorageClass {to}; it has {there}")))
 }
 
@@ -59,13 +62,13 @@ mod tests {
             (json!([]), &there[..], None),
             (json!([{"from": "fast", "to": "slow"}]), &there[..], None),
             (json!([{"from": "fast", "to": "own"}]), &there[..], None),
-            (json!([{"from": "x", "to": "slow"}, {"from": "fast", "to": "nosuch"}]), &there[..], Some("local, slow")),
-            (json!([{"from": "fast", "to": "nosuch"}]), &there[..0], Some("none")),
+            (json!([{"from": "x", "to": "slow"}, {"from": "fast", "to": "nosuch"}]), &there[..], Some("StorageClass nosuch; it has local, slow")),
+            (json!([{"from": "fast", "to": "nosuch"}]), &there[..0], Some("StorageClass at all")),
         ] {
             let read: Vec<Mapping> = serde_json::from_value(mappings.clone()).expect("mappings");
             let refused = refuse_classes(&"east".into(), &spec, there, &read).map_err(|error| error.to_string());
-            let text = |it_has: &str| format!("spec.target.storageClassMappings maps fast to nosuch, but east has no StorageClass nosuch; it has {it_has}");
-            assert_eq!(refused, says.map_or(Ok(()), |it_has| Err(text(it_has))), "{mappings}");
+            let text = |lacks: &str| format!("spec.target.storageClassMappings maps fast to nosuch, but east has no {lacks}");
+            assert_eq!(refused, says.map_or(Ok(()), |lacks| Err(text(lacks))), "{mappings}");
         }
     }
 
