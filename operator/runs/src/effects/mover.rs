@@ -17,6 +17,7 @@ mod stopping;
 mod told;
 mod upload;
 mod waiting;
+mod warned;
 mod way_out;
 
 pub use keys::KeysGiven;

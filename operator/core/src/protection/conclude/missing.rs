@@ -65,8 +65,12 @@ pub(super) fn lacking(missing: &[MissingClaim]) -> String {
         return String::new();
     }
     let one = |missing: &MissingClaim| {
-        let joint = if missing.reason == Reason::ClaimNotReadable.as_str() { ", which" } else { ":" };
-        format!("claim {}{joint} {}", missing.claim, shorten(&missing.message, MAX_WHY_CHARS))
+        let why = shorten(&missing.message, MAX_WHY_CHARS);
+        if missing.reason == Reason::ClaimNotReadable.as_str() {
+            format!("claim {}, which {why}", missing.claim)
+        } else {
+            format!("claim {}: {why}", missing.claim)
+        }
     };
     format!("; the backup has no data of {}", listed(missing, one))
 }

@@ -18,8 +18,8 @@ use p861_crds::{
 };
 use std::collections::BTreeMap;
 
-/// What the error of a store begins with that was not reached at all.
-const UNREACHED: &str = "the store can't be reached (";
+/// What the error of a store says that was not reached at all.
+const UNREACHED: &str = "the store can't be reached";
 /// Policies that a message names.
 const MAX_NAMED: usize = 3;
 
