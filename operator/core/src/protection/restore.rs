@@ -206,7 +206,11 @@ fn workloads_of_tiers(application: &ApplicationSpec, tiers: &[String]) -> Result
     for name in tiers {
         let tier = application.tiers.iter().find(|tier| tier.name == *name).ok_or_else(|| {
             let known: Vec<&str> = application.tiers.iter().map(|tier| tier.name.as_str()).collect();
-            CompileError::Invalid(format!("select.tiers names {name}, which is no tier of the application; it has {}", known.join(", ")))
+            CompileError::Invalid(if known.is_empty() {
+                format!("select.tiers names {name}, which is no tier of the application; it has none: leave select.tiers out, or declare spec.tiers")
+            } else {
+                format!("select.tiers names {name}, which is no tier of the application; it has {}", known.join(", "))
+            })
         })?;
         let first = application.namespaces.first();
         found.extend(

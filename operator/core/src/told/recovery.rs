@@ -8,6 +8,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("group {group} comes after {name}, which is not a group above it in spec.groups", "分组 {group} 排在 {name} 之后，但后者不是 spec.groups 中位于它之前的分组"),
     ("application {name} of group {group} is not there: kubectl get applications", "分组 {group} 的应用 {name} 不存在：kubectl get applications"),
     ("step {step}: application {application} is not in the plan", "步骤 {step}：应用 {application} 不在预案中"),
+    ("step {step}: {side}: {stage} names no group of the plan; it has no groups", "步骤 {step}：{side}：{stage} 不是预案的分组；预案没有分组"),
     ("step {step}: {side}: {stage} names no group of the plan; it has {groups}", "步骤 {step}：{side}：{stage} 不是预案的分组；预案的分组有 {groups}"),
     ("step {step}: an isolated drill has nothing {side} {stage}; it has before: Start, after: Start, after: Check, and both of Start/<group>", "步骤 {step}：隔离演练没有 {side} {stage}；可用 before: Start、after: Start、after: Check，以及 Start/<group> 的 before 和 after"),
     ("application {application}: {what}: {why}", "应用 {application}：{what}：{why}"),

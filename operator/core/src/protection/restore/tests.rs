@@ -415,3 +415,12 @@ fn a_selection_of_what_is_not_there_names_what_is() {
         assert!(error.ends_with(named), "{spec}: {error}");
     }
 }
+
+#[test]
+fn a_selection_of_what_there_is_none_of_says_so() {
+    let without: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["n"]})).expect("a spec");
+    let error = workloads_of_tiers(&without, &["nix".to_owned()]).expect_err("refused").to_string();
+    assert!(error.ends_with("it has none: leave select.tiers out, or declare spec.tiers"), "{error}");
+    let error = plan_from(&json!({"select": {"files": [{"claim": "x"}]}}), &["objects", "streams/db"]).expect_err("refused").to_string();
+    assert!(error.ends_with("it has no claim's files"), "{error}");
+}
