@@ -162,6 +162,7 @@ reasons! {
     ClaimMissing: "A PersistentVolumeClaim doesn't exist.",
     ClaimInUse: "Pods use a PersistentVolumeClaim that is to be restored as a whole.",
     ClaimNotReadable: "A PersistentVolumeClaim can't be read as files.",
+    ClaimUnused: "A PersistentVolumeClaim never had a volume, because nothing has mounted it: there is nothing to save.",
     ClusterResourceMissing: "A cluster-scoped object that the application names doesn't exist.",
     ClusterResourcesNotGranted: "The site doesn't permit the district's runs to touch these cluster-scoped objects.",
     ConditionalWriteMissing: "The object store has no conditional writes, which leases and journals need.",

@@ -215,7 +215,7 @@ fn the_rest_is_saved(hub: &Hub, folder: &Path, status: &Value) {
     };
     let named = preview("named", json!({"backupRef": {"name": "with-a-volume"}}));
     assert_eq!(&named["missingClaims"], missing, "{named}");
-    assert!(named.to_string().contains("the backup lacks claim shinan-forms/files"), "{named}");
+    assert!(named.to_string().contains("the backup has no data of claim shinan-forms/files"), "{named}");
     let newest = preview("newest", json!({"applicationRef": {"name": "forms"}}));
     assert_eq!((&newest["backup"], &newest["missingClaims"]), (&json!("disturbed"), &Value::Null), "{newest}");
 }

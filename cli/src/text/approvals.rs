@@ -115,6 +115,12 @@ pub fn window_may_be_citys(name: &str, namespace: &str, city: &str) -> Bilingual
 
 /// A site that the district has not.
 pub fn unknown_site(site: &str, district: &str, known: &[&str]) -> Bilingual {
+    if known.is_empty() {
+        return both(
+            format!("district {district} has no site {site}, nor any other; nothing was created"),
+            format!("区 {district} 没有站点 {site}，也没有其他站点；未创建任何对象"),
+        );
+    }
     both(
         format!("district {district} has no site {site}; it has {}; nothing was created", known.join(", ")),
         format!("区 {district} 没有站点 {site}；现有 {}；未创建任何对象", known.join("、")),

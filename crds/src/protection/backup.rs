@@ -114,12 +114,12 @@ pub struct LeftOut {
     pub names: Vec<String>,
 }
 
-/// A claim whose files are not in a backup that should have them.
+/// A claim whose files are not in a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingClaim {
     /// The claim, for example `shinan-portal/uploads`.
     pub claim: String,
-    /// Why, in one word: ClaimNotReadable if nothing could read it when the backup began, or else why its step failed.
+    /// Why, in one word: ClaimUnused if it never had a volume, ClaimNotReadable if nothing could read it when the backup began, or else why its step failed.
     pub reason: String,
     /// Why, and what to do.
     pub message: String,
@@ -154,8 +154,8 @@ pub struct BackupContents {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]))]
     pub left_out: Vec<LeftOut>,
-    /// Claims whose files are missing, so that the backup has failed; the first hundred. `inventory.json` in the snapshot names all. Everything else is there, and a
-    /// Restore that names this Backup brings it back.
+    /// Claims whose files are missing; the first hundred. `inventory.json` in the snapshot names all. The backup has failed, except for those of the reason ClaimUnused,
+    /// which had no files. Everything else is there, and a Restore that names this Backup brings it back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["claim"]))]
     pub missing_claims: Vec<MissingClaim>,

@@ -11,7 +11,10 @@ use crate::context::Context;
 use behind::{behind_claims, snapshots_of};
 use down::note_down;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::{
+    core::v1::{Namespace, PersistentVolumeClaim, Pod},
+    storage::v1::StorageClass,
+};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use p861_core::{
     engine::Plan,
@@ -38,6 +41,7 @@ use p861_runs::{
     error::{Error, ErrorContext as _, Result},
     kind::{journal_on_hub, remembered, request_of, to_remember},
     repository,
+    sites::list_all,
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -46,6 +50,10 @@ use std::{
 
 /// Annotation of a claim that names its StorageClass, from before `spec.storageClassName`.
 const OLD_CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+/// Annotation of a claim whose first pod has got a node, so that its volume is made.
+const SELECTED_NODE_ANNOTATION: &str = "volume.kubernetes.io/selected-node";
+/// The `volumeBindingMode` of a StorageClass that makes volumes for the first pod.
+const FIRST_POD: &str = "WaitForFirstConsumer";
 /// Time until the repository's status is checked again.
 const REPOSITORY_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -267,8 +275,27 @@ pub async fn claim_states(client: &Client, site: &SiteName, namespaces: impl Int
         }
         there.insert(namespace.clone(), states);
     }
+    note_unused(client, site, &mut there).await?;
     note_down(client, site, &mut there).await?;
     Ok(there)
+}
+
+/// Notes which claims without a volume wait for their first pod. Classes are read only if there are such claims.
+async fn note_unused(client: &Client, site: &SiteName, there: &mut HashMap<String, Vec<ClaimState>>) -> Result<()> {
+    if there.values().flatten().all(|state| state.volume.is_some()) {
+        return Ok(());
+    }
+    let classes = list_all(&Api::<StorageClass>::all(client.clone()), || format!("the storage classes of {site}")).await?;
+    for state in there.values_mut().flatten() {
+        state.waits_for_first_pod &= makes_for_first_pod(&classes, state.storage_class.as_deref());
+    }
+    Ok(())
+}
+
+/// Whether the class of that name is there and makes a volume once a pod has a node.
+fn makes_for_first_pod(classes: &[StorageClass], name: Option<&str>) -> bool {
+    let class = classes.iter().find(|class| Some(class.name_any().as_str()) == name);
+    class.is_some_and(|class| class.volume_binding_mode.as_deref() == Some(FIRST_POD))
 }
 
 fn claim_state(namespace: &str, claim: &PersistentVolumeClaim) -> ClaimState {
@@ -279,6 +306,8 @@ fn claim_state(namespace: &str, claim: &PersistentVolumeClaim) -> ClaimState {
         block: spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block"),
         single_pod: has_mode(&["ReadWriteOncePod"]),
         shared: has_mode(&["ReadWriteMany", "ReadOnlyMany"]),
+        // Unless its class makes a volume at once, which is looked at for all claims together.
+        waits_for_first_pod: !claim.annotations().contains_key(SELECTED_NODE_ANNOTATION),
         phase: claim.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default(),
         deleting: claim.metadata.deletion_timestamp.is_some(),
         // Kubernetes prefers the old annotation.
@@ -307,4 +336,30 @@ fn uses(pod: &Pod, claim: &str) -> bool {
 /// Like [`claims`], with a function that returns the claims of a namespace; none if it doesn't exist.
 pub fn own_claims(site: &SiteName, application: &Application, of: impl Fn(&str) -> Option<Vec<String>>) -> Result<Vec<Claim>> {
     claims::own_claims(site, &application.name_any(), &application.spec, of).map_err(|error| Error::invalid(error.reason(), error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p861_core::protection::readable::Unreadable;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn only_a_claim_whose_class_waits_for_a_pod_that_never_came_is_unused() {
+        let class = |name: &str, mode: Value| -> StorageClass {
+            serde_json::from_value(json!({"metadata": {"name": name}, "provisioner": "p", "volumeBindingMode": mode})).expect("a class")
+        };
+        let classes = [class("late", json!("WaitForFirstConsumer")), class("soon", json!("Immediate")), class("old", Value::Null)];
+        for (name, expected) in [(Some("late"), true), (Some("soon"), false), (Some("old"), false), (Some("gone"), false), (None, false)] {
+            assert_eq!(makes_for_first_pod(&classes, name), expected, "{name:?}");
+        }
+        let claim = |annotations: Value| -> PersistentVolumeClaim {
+            let metadata = json!({"name": "c", "annotations": annotations});
+            serde_json::from_value(json!({"metadata": metadata, "spec": {"storageClassName": "late"}, "status": {"phase": "Pending"}})).expect("a claim")
+        };
+        let pending = || Some(Unreadable::Unbound("Pending".into()));
+        for (annotations, expected) in [(json!({}), Some(Unreadable::Unused)), (json!({SELECTED_NODE_ANNOTATION: "n1"}), pending())] {
+            assert_eq!(claim_state("n", &claim(annotations.clone())).unreadable(), expected, "{annotations}");
+        }
+    }
 }

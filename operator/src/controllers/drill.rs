@@ -18,6 +18,7 @@ use p861_core::{
     protection::{
         backup::Claim,
         claims::{claims_in, missing_parts},
+        readable,
     },
     recovery::{
         conclude::{self, DrillConclusionFacts},
@@ -261,7 +262,7 @@ pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Appl
         })?;
         let point = newest(context, &namespace, name, &backups, not_after).await?;
         let parts = repository::snapshot_parts(&context.hub, &namespace, &point).await?;
-        let missing = missing_parts(&application.spec, &parts);
+        let missing = missing_parts(&application.spec, &parts, &readable::unused_in(&backups, &point.snapshot));
         if !missing.is_empty() {
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             let message = format!("backup {} of application {name} has no {}: p861 backup now {name}", point.backup, missing.join(", no "));

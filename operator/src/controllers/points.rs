@@ -23,7 +23,7 @@ pub async fn newest(context: &Context, namespace: &str, application: &str, backu
         NoRecoveryPoint::AllNewer { .. } | NoRecoveryPoint::AllHalfRestored(_) => {
             choose::newest_catalogued(application, &catalogue(context, namespace).await?, backups, not_after)
         }
-        NoRecoveryPoint::None(_) | NoRecoveryPoint::AllDamaged(_) => None,
+        NoRecoveryPoint::None(_) | NoRecoveryPoint::AllDamaged(_) | NoRecoveryPoint::Unread(_) => None,
     };
     older.ok_or_else(|| Error::invalid(Reason::NoRecoveryPoint, refused.to_string()))
 }

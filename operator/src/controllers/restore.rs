@@ -1,5 +1,6 @@
 //! Restore: one run of the restore plan, or its preview.
 
+mod classes;
 pub(super) mod listing;
 
 use super::{
@@ -20,7 +21,7 @@ use p861_core::{
         choose::{self, CataloguedPoint, RecoveryPoint},
         claims::{MissingPart, claims_in, missing_parts},
         conclude::{self, InPlace, RestoreConclusionFacts},
-        readable::Unreadable,
+        readable::{self, Unreadable},
         restore::{self, RestoreFacts},
     },
     recovery::bring_up::Subject,
@@ -69,6 +70,8 @@ pub struct Target {
     parts: Vec<String>,
     /// It says itself that it lacks something.
     is_partial: bool,
+    /// Claims that had no files when it was taken.
+    unused: Vec<MissingClaim>,
     /// Claims that can be looked into.
     present: Vec<Claim>,
     /// Those that are there and can't, each with the reason.
@@ -166,13 +169,19 @@ impl RunKind for RestoreRun {
             return Err(Error::transient(Reason::Superseded, "another backup became the newest meanwhile: it is looked for again"));
         }
         let name = application.name_any();
-        let target = target(&self.context, object, (&point, is_partial), application).await?;
+        let unused = missing.iter().filter(|missing| readable::is_unused(missing)).cloned().collect();
+        let target = target(&self.context, object, (&point, is_partial, unused), application).await?;
         let writes: Vec<String> = restore::namespaces(&restore_facts(object, &point, &target)).into_values().collect();
         self.refuse_occupied(object, place, &target, &writes).await?;
         let in_place = target.is_active_site && writes.iter().any(|namespace| target.application.namespaces.contains(namespace));
         let is_whole = object.spec.select == RestoreSelection::default();
         let reads_damaged_anew = was_damaged && is_whole;
-        let missing = if is_whole && is_partial { named_missing(missing, &target, &point) } else { Vec::new() };
+        let missing = match (is_whole, is_partial) {
+            (false, _) => Vec::new(),
+            (true, true) => named_missing(missing, &target, &point),
+            // A backup that is whole names those that had no files.
+            (true, false) => missing,
+        };
         let everywhere = target.application.namespaces.iter().all(|namespace| writes.contains(namespace));
         let is_whole = is_whole && everywhere && !is_partial && !is_half_restored;
         let site = (*target.site).clone();
@@ -256,11 +265,11 @@ impl RestoreRun {
 }
 
 fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
-    let Target { name, application, district, site, is_active_site: _, parts, is_partial, present, hidden, deadline, platform } = target;
+    let Target { name, application, district, site, is_active_site: _, parts, is_partial, unused, present, hidden, deadline, platform } = target;
     let first = application.namespaces.first().map(String::as_str).unwrap_or_default();
     let subject = Subject { name, spec: application, point: point.clone(), claims: claims_in(parts, first) };
     let (spec, is_partial, deadline, platform) = (&object.spec, *is_partial, *deadline, platform.as_ref());
-    RestoreFacts { spec, subject, parts, is_partial, district, site, present, hidden, deadline, platform }
+    RestoreFacts { spec, subject, parts, is_partial, unused, district, site, present, hidden, deadline, platform }
 }
 
 /// The claims that a partial snapshot lacks, as its Backup named them. Where that object is gone, only the inventory in the snapshot has them all: then at least
@@ -271,7 +280,7 @@ fn named_missing(known: Vec<MissingClaim>, target: &Target, point: &RecoveryPoin
     }
     let why = format!("is not in it; inventory.json in snapshot {} says why, and what else is missing", point.snapshot);
     let first = target.application.namespaces.first().map(String::as_str).unwrap_or_default();
-    let promised = missing_parts(&target.application, &target.parts).into_iter().filter_map(|part| match part {
+    let promised = missing_parts(&target.application, &target.parts, &target.unused).into_iter().filter_map(|part| match part {
         MissingPart::Volume(name) => Some(format!("{first}/{name}")),
         MissingPart::Objects | MissingPart::Stream(_) => None,
     });
@@ -344,7 +353,12 @@ async fn of_backup(context: &Context, namespace: &str, backups: &[Backup], name:
 }
 
 /// Destination of the restore and content of the backup.
-async fn target(context: &Context, object: &Restore, (point, is_partial): (&RecoveryPoint, bool), application: Application) -> Result<Target> {
+async fn target(
+    context: &Context,
+    object: &Restore,
+    (point, is_partial, unused): (&RecoveryPoint, bool, Vec<MissingClaim>),
+    application: Application,
+) -> Result<Target> {
     // Before it is asked where they lead: a mapping that doesn't count leads nowhere.
     restore::refuse_mappings(&application.name_any(), &application.spec, &object.spec.target.namespace_mappings)
         .map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
@@ -359,12 +373,14 @@ async fn target(context: &Context, object: &Restore, (point, is_partial): (&Reco
         }
         None => (active_site(context, &district, &application.name_any()).await?, true),
     };
+    classes::refuse_missing(&context.sites, &site, &application.spec, &object.spec.target.storage_class_mappings).await?;
     let parts = repository::snapshot_parts(&context.hub, &namespace, point).await?;
     let deadline = parse_limit("spec.deadline", &object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, error))?;
     let (name, present, hidden) = (application.name_any(), Vec::new(), Vec::new());
     let platform = platform_of(&context.hub.client, &namespace).await?;
     let (application, district_name) = (application.spec, district.name_any());
-    let mut target = Target { name, application, district: district_name, site, is_active_site, parts, is_partial, present, hidden, deadline, platform };
+    let mut target =
+        Target { name, application, district: district_name, site, is_active_site, parts, is_partial, unused, present, hidden, deadline, platform };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !takes_objects(&district, target)) {
         return Err(Error::invalid(

@@ -216,6 +216,19 @@ fn fault_d2_a_step_that_waits_for_a_while_says_for_what_and_counts_are_no_news()
     assert!(story.lasting(at(200)).is_empty(), "it has ended");
 }
 
+#[test]
+fn a_warning_that_the_cluster_gives_again_later_is_no_news() {
+    let mut story = story(FOUR);
+    let mut told = Vec::new();
+    for (second, time) in [(1, "01:30:05"), (7, "01:30:05"), (30, "01:30:25"), (60, "01:31:05"), (90, "01:31:05")] {
+        let message =
+            format!("its mover's pod is refused: FailedCreate: pods … is forbidden; as of {time} UTC, and the cluster tries again by itself, within minutes");
+        story.update(at(second), &seen("rwww", vec![CurrentStep { message, ..step("a", 1, 0) }]));
+        told.extend(brief(&story.lasting(at(second))));
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
 /// What whoever joins now is shown.
 fn shown(outline: &str, seen: &Snapshot, language: Language) -> Vec<String> {
     let mut story = story(outline);

@@ -58,8 +58,8 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         .pages(&["P861PlatformLayerWeak"]),
         Reason::ClassMissing => act(
             "站点上没有所声明的存储类或卷快照类。",
-            "Install the class's driver on the site, or correct storage.classes of the Platform.",
-            "请在站点上安装相应的驱动，或更正平台的 storage.classes。",
+            "Install the class's driver on the site, or correct what names it: storage.classes of the Platform, or target.storageClassMappings of a Restore.",
+            "请在站点上安装相应的驱动，或更正引用它的字段：平台的 storage.classes，或恢复的 target.storageClassMappings。",
         )
         .run(&["kubectl --context SITE get storageclasses", "kubectl --context SITE get volumesnapshotclasses"])
         .pages(&["P861PlatformLayerMissing", "P861PlatformLayerWeak"]),

@@ -49,12 +49,18 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         .pages(&["P861RunFailed", "P861RunStuck"]),
         Reason::ClaimNotReadable => act(
             "存储卷声明无法按文件读取。",
-            "The message says why: a block device, ReadWriteOncePod in use, no volume yet, being deleted, or a node that is not Ready. Mend that and back up again, or leave the claim \
+            "The message says why: a block device, ReadWriteOncePod in use, a volume that can't be made, being deleted, or a node that is not Ready. Mend that and back up again, or leave the claim \
              out with method Skip in spec.volumes.",
-            "消息说明了原因：块设备、ReadWriteOncePod 且正在使用、尚无卷、正在删除，或节点未就绪。请排除后重新备份，或在 spec.volumes 中以 Skip 排除它。",
+            "消息说明了原因：块设备、ReadWriteOncePod 且正在使用、卷无法创建、正在删除，或节点未就绪。请排除后重新备份，或在 spec.volumes 中以 Skip 排除它。",
         )
         .run(&["p861 backup show BACKUP", "p861 backup now APPLICATION"])
         .pages(&["P861BackupFailed"]),
+        Reason::ClaimUnused => act(
+            "存储卷声明从未有过卷，因为没有 Pod 挂载过它：没有可保存的数据。",
+            "Nothing need be done: the claim itself is saved, and its files are from the first backup after a pod has mounted it.",
+            "无需处理：声明本身已保存；有 Pod 挂载之后的首次备份起，会保存其文件。",
+        )
+        .run(&["p861 backup show BACKUP"]),
         Reason::ClusterResourceMissing => act(
             "应用所指的集群级对象不存在。",
             "Create the object on the site, or take it out of spec.clusterResources of the Application; then back up again. A restore that names this backup brings the rest back.",

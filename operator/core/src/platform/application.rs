@@ -4,7 +4,7 @@ use super::{age::age, district::plan_of, facts::Unseen};
 use crate::{
     conditions::ConditionUpdate,
     ids::SiteName,
-    protection::{choose, half_restored, policy::decide::ApplicationPolicy, standing},
+    protection::{choose, doubt, half_restored, policy::decide::ApplicationPolicy, standing},
     recovery::objectives,
     time::parse_duration,
 };
@@ -130,9 +130,16 @@ pub fn decide(
     let half = status.half_restored.as_ref().map(|half| format!("{}; {}", half_restored::told(half), half_restored::remedy(namespace, name)));
     let plan = plan_of(name, plans);
     status.recovery_plan = plan.and_then(|plan| plan.metadata.name.clone());
-    let recoverable = standing::recoverable(name, &status.verified, now);
+    let recoverable = standing::recoverable(name, !application.spec.checks.is_empty(), &status.verified, now);
     let ready_to_failover = standing::ready_to_failover(plan, &recoverable);
-    updates.extend([standing::protected(name, &newest, half.as_deref(), (policy, rpo), now), recoverable, ready_to_failover]);
+    let unread = doubt::told(name, backups);
+    let but = match (half, unread) {
+        (Some(half), Some(unread)) => Some((Reason::HalfRestored, format!("{half}; {unread}"))),
+        (Some(half), None) => Some((Reason::HalfRestored, half)),
+        (None, unread) => unread.map(|unread| (Reason::Damaged, unread)),
+    };
+    let (counts, but) = (doubt::newest_undoubted(name, backups), but.as_ref().map(|(reason, why)| (reason.clone(), why.as_str())));
+    updates.extend([standing::protected(name, &counts, but, (policy, rpo), now), recoverable, ready_to_failover]);
     (status, updates)
 }
 
@@ -240,10 +247,39 @@ mod tests {
                 ("Ready", Some(false), "Unreachable"),
                 ("Healthy", None, "NotResolved"),
                 ("Protected", Some(false), "NoBackupYet"),
-                ("Recoverable", Some(false), "NeverVerified"),
+                ("Recoverable", Some(false), "NoChecks"),
                 ("ReadyToFailover", Some(false), "NoPlan"),
             ]
         );
+    }
+
+    #[test]
+    fn an_application_is_not_protected_by_a_backup_that_nobody_has_read_since_another_was_found_damaged() {
+        let backup = |name: &str, minute: u8, level: &str, damaged: bool| -> Backup {
+            let time = format!("2026-11-28T11:{minute:02}:00Z");
+            let verified = json!([{"type": "Verified", "status": "False", "reason": "Damaged", "message": "", "lastTransitionTime": time}]);
+            let status = json!({"phase": "Succeeded", "snapshotID": name, "recoveryPointTime": time, "repository": "r",
+                "verification": {"level": level, "verifiedTime": time}, "conditions": if damaged { verified } else { json!([]) }});
+            serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": name},
+                "spec": {"applicationRef": {"name": "a"}}, "status": status}))
+            .expect("a backup")
+        };
+        let bad = backup("bad", 30, "Stored", true);
+        let policy = ApplicationPolicy { name: Some("critical".into()), ..ApplicationPolicy::default() };
+        let unseen = Err(Unseen { reason: Reason::Unreachable, message: "no answer".into() });
+        for (case, backups, expected) in [
+            ("stored before", vec![backup("good", 20, "Stored", false), bad.clone()], (Some(false), "Damaged")),
+            ("stored since: of files only that they are there", vec![backup("good", 40, "Stored", false), bad.clone()], (Some(false), "Damaged")),
+            ("probed since", vec![backup("good", 40, "Probed", false), bad.clone()], (Some(true), "BackedUp")),
+            ("no damage", vec![backup("good", 20, "Stored", false)], (Some(true), "BackedUp")),
+            ("nothing else", vec![bad], (Some(false), "NoBackupYet")),
+        ] {
+            let (status, updates) = decide(&application("a", "2026-01-01T00:00:00Z", &["x"]), &unseen, &[], (&backups, &[]), &policy, now());
+            let protected = updates.iter().find(|update| update.kind == ConditionType::Protected).expect("the condition");
+            assert_eq!((protected.status, protected.reason.as_str()), expected, "{case}: {}", protected.message);
+            assert_eq!(protected.message.contains("backup bad was found damaged"), expected.1 == "Damaged", "{case}: {}", protected.message);
+            assert_eq!(status.last_backup.is_some(), backups.len() > 1 || expected.1 == "BackedUp", "{case}: it is there all the same");
+        }
     }
 
     #[test]

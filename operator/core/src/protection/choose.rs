@@ -72,6 +72,9 @@ pub enum NoRecoveryPoint {
         "every sound backup of application {0} was taken after a restore had ended half way, and holds a mixture: name one, if it is what you want: p861 backup list {0}"
     )]
     AllHalfRestored(String),
+    /// There are some, and none was read since one was found damaged.
+    #[error("no backup of application {0} was read since one was found damaged")]
+    Unread(String),
 }
 
 /// Whether the backup's snapshot is not in its repository any more: it was forgotten, or is missing.

@@ -2,7 +2,7 @@
 
 use super::backup::{Claim, is_skipped};
 use crate::{ids::SiteName, names};
-use p861_crds::{ApplicationSpec, Reason};
+use p861_crds::{ApplicationSpec, Reason, protection::backup::MissingClaim};
 use std::fmt;
 
 /// An application's spec names something that its site doesn't have.
@@ -108,13 +108,14 @@ impl fmt::Display for MissingPart {
     }
 }
 
-/// What the application's spec promises and the snapshot has no part for. A pattern promises nothing, since it may match nothing.
-pub fn missing_parts(spec: &ApplicationSpec, parts: &[String]) -> Vec<MissingPart> {
+/// What the application's spec promises and the snapshot has no part for. A pattern promises nothing, since it may match nothing; nor does a claim that had no files.
+pub fn missing_parts(spec: &ApplicationSpec, parts: &[String], unused: &[MissingClaim]) -> Vec<MissingPart> {
     let first = spec.namespaces.first().map(String::as_str).unwrap_or_default();
     let claims = claims_in(parts, first);
     let streams = spec.streams.iter().filter(|stream| !parts.contains(&format!("streams/{}", stream.name)));
     let named = spec.volumes.iter().map(|rule| &rule.claim).filter(|claim| !claim.contains('*') && !is_skipped(spec, claim));
-    let absent = named.filter(|name| !claims.iter().any(|claim| claim.name == **name));
+    let had_none = |name: &str| unused.iter().any(|missing| missing.claim.split_once('/').is_some_and(|(_, claim)| claim == name));
+    let absent = named.filter(|name| !claims.iter().any(|claim| claim.name == **name) && !had_none(name));
     let objects = (!parts.iter().any(|part| part == "objects")).then_some(MissingPart::Objects);
     let streams = streams.map(|stream| MissingPart::Stream(stream.name.clone()));
     objects.into_iter().chain(streams).chain(absent.map(|claim| MissingPart::Volume(claim.clone()))).collect()
@@ -140,6 +141,19 @@ mod tests {
         ] {
             assert_eq!(claim_of(part, "one"), expected, "{part}");
         }
+    }
+
+    #[test]
+    fn a_snapshot_need_not_have_a_claim_that_had_no_files() {
+        let spec: ApplicationSpec =
+            serde_json::from_value(serde_json::json!({"department": "d", "namespaces": ["one"], "volumes": [{"claim": "new", "method": "Files"}]}))
+                .expect("a spec");
+        let unused = MissingClaim { claim: "one/new".into(), reason: "ClaimUnused".into(), message: String::new() };
+        let parts = ["objects".to_owned()];
+        assert_eq!(missing_parts(&spec, &parts, &[]), [MissingPart::Volume("new".into())]);
+        assert_eq!(missing_parts(&spec, &parts, &[unused]), []);
+        let other = MissingClaim { claim: "one/other-new".into(), reason: "ClaimUnused".into(), message: String::new() };
+        assert_eq!(missing_parts(&spec, &parts, &[other]), [MissingPart::Volume("new".into())]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod behind;
 mod left_out;
 mod missing;
 
-use super::choose;
+use super::{choose, readable::is_unused};
 use crate::{
     conditions::ConditionUpdate,
     engine::{Evidence, ListedChange, Outcome, RunResult, Step, StepTimeline},
@@ -13,7 +13,7 @@ use crate::{
     told::Noun,
 };
 use behind::{Written, left_behind, written};
-use missing::{MAX_CLAIMS_LISTED, changed_files, claims_text, incomplete, lacking, missing_claims};
+use missing::{MAX_CLAIMS_LISTED, changed_files, claims_text, incomplete, lacking, missing_claims, no_files};
 use p861_crds::{
     BackupStatus, ConditionType, Reason, RestoreStatus, Time,
     common::{Quantity, RunPhase},
@@ -55,6 +55,7 @@ pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupS
     if let Some(verified_time) = verify.filter(|step| is_verified(step)).and_then(|step| step.ended) {
         status.verification = Some(Verification { level: VerificationLevel::Stored, verified_time: Time(verified_time) });
     }
+    let (unused, missing): (Vec<MissingClaim>, Vec<MissingClaim>) = missing.into_iter().partition(is_unused);
     let shortfall = unread.map(|message| (Reason::EvidenceUnreadable, message)).or_else(|| incomplete(&status, &missing));
     if shortfall.is_some() && has_succeeded(run) {
         status.phase = Some(RunPhase::Failed);
@@ -66,6 +67,7 @@ pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupS
         _ => shortfall,
     };
     let succeeded = backup_succeeded(&status, run, !missing.is_empty(), shortfall);
+    let succeeded = if succeeded.holds() { ConditionUpdate { message: succeeded.message + &no_files(&unused), ..succeeded } } else { succeeded };
     let updates = verified.into_iter().chain(run.clean_up_skipped()).chain([succeeded]).collect();
     Conclusion { status, updates, findings: Vec::new() }
 }

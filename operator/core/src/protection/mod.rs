@@ -5,6 +5,7 @@ pub mod choose;
 pub mod claims;
 pub mod conclude;
 pub mod default_repository;
+pub mod doubt;
 pub mod folder;
 pub mod half_restored;
 pub mod policy;

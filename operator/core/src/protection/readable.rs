@@ -1,8 +1,9 @@
 //! Which claims a mover can read. One that it can't read would keep a backup waiting until its deadline, so the backup names it before it reads anything, saves the
-//! rest, and ends as failed.
+//! rest, and ends as failed. One that nothing has mounted yet has no files: it is named, and the backup is whole without them.
 
 use super::{backup::Claim, volumes::SavedBy};
-use p861_crds::{ApplicationSpec, Reason, protection::backup::MissingClaim};
+use crate::ids::SnapshotId;
+use p861_crds::{ApplicationSpec, Backup, Reason, protection::backup::MissingClaim};
 use std::{collections::BTreeMap, fmt};
 
 /// A claim as it stands on a site.
@@ -19,6 +20,8 @@ pub struct ClaimState {
     pub shared: bool,
     /// Its phase, as the API server has it.
     pub phase: String,
+    /// Its class makes its volume for the first pod that mounts it, and there was none yet.
+    pub waits_for_first_pod: bool,
     /// It is being deleted.
     pub deleting: bool,
     /// Its StorageClass; none if it names none.
@@ -56,6 +59,8 @@ pub enum Unreadable {
     Deleting,
     /// Its volume is gone.
     Lost,
+    /// It has no volume, and never had: nothing has mounted it.
+    Unused,
     /// It has no volume yet, in that phase.
     Unbound(String),
     /// It is in use by this pod, and no other may have it.
@@ -70,6 +75,7 @@ impl fmt::Display for Unreadable {
             Self::Block => f.write_str("is a block device, which has no files: save what is on it with a stream"),
             Self::Deleting => f.write_str("is being deleted: wait for its end, or end what still uses it"),
             Self::Lost => f.write_str("has lost its volume: delete it, or bring the volume back"),
+            Self::Unused => f.write_str("has no volume, because nothing has mounted it yet: start what uses it, or delete it"),
             Self::Unbound(phase) => write!(f, "is {phase} and has no volume yet: start what uses it, or delete it"),
             Self::InUse(pod) => write!(f, "is ReadWriteOncePod and in use by pod {pod}: save what is in it with a stream, or make it ReadWriteOnce"),
             Self::Down(DownNode::HasVolume(node)) => write!(f, "is on node {node}, which is not Ready: bring the node back, and back up again"),
@@ -84,8 +90,29 @@ impl fmt::Display for Unreadable {
 impl Unreadable {
     /// Whether nothing can be in it: it never had a volume.
     pub fn is_empty_claim(&self) -> bool {
-        matches!(self, Self::Unbound(_))
+        matches!(self, Self::Unused | Self::Unbound(_))
     }
+
+    /// What a backup says of the claim.
+    fn of_backup(&self, claim: &Claim) -> MissingClaim {
+        let (reason, message) = match self {
+            Self::Unused => (Reason::ClaimUnused, "it had no volume when the backup was taken: nothing had mounted it yet".to_owned()),
+            why => (Reason::ClaimNotReadable, why.to_string()),
+        };
+        MissingClaim { claim: format!("{}/{}", claim.namespace, claim.name), reason: reason.to_string(), message }
+    }
+}
+
+/// Whether a backup is whole without the files of this claim: there were none.
+pub fn is_unused(missing: &MissingClaim) -> bool {
+    missing.reason == Reason::ClaimUnused.as_str()
+}
+
+/// The claims that had no files when a snapshot was taken, as its Backup says.
+pub fn unused_in(backups: &[Backup], snapshot: &SnapshotId) -> Vec<MissingClaim> {
+    let of_snapshot = |backup: &&Backup| backup.status.as_ref().is_some_and(|status| status.snapshot_id.as_deref() == Some(snapshot.as_str()));
+    let contents = backups.iter().find(of_snapshot).and_then(|backup| backup.status.as_ref()?.contents.as_ref());
+    contents.into_iter().flat_map(|contents| &contents.missing_claims).filter(|missing| is_unused(missing)).cloned().collect()
 }
 
 impl ClaimState {
@@ -93,6 +120,9 @@ impl ClaimState {
     pub fn unreadable(&self) -> Option<Unreadable> {
         if self.deleting {
             return Some(Unreadable::Deleting);
+        }
+        if self.waits_for_first_pod && self.volume.is_none() && matches!(self.phase.as_str(), "" | "Pending") {
+            return Some(Unreadable::Unused);
         }
         if self.block {
             return Some(Unreadable::Block);
@@ -134,11 +164,11 @@ impl fmt::Display for NotReadable {
     }
 }
 
-/// The claims that are to be saved and can't be read, each with the reason, in order. A snapshot is read through a claim of its own, whoever uses the claim that it
+/// The claims that are to be saved and can't be read, or were never used, each with the reason, in order. A snapshot is read through a claim of its own, whoever uses the claim that it
 /// is of.
 ///
 /// # Errors
-/// [`NotReadable`], if no claim can be read and the application has no stream: then the backup would hold none of its data.
+/// [`NotReadable`], if no claim can be read and the application has no stream: then the backup would hold none of its data. Claims that were never used have none.
 pub fn missing<'a>(
     application: &str,
     spec: &ApplicationSpec,
@@ -147,14 +177,13 @@ pub fn missing<'a>(
 ) -> Result<BTreeMap<Claim, MissingClaim>, NotReadable> {
     let unreadable = |state: &ClaimState| match (saved.get(&state.claim)?, state.unreadable()?) {
         (SavedBy::Snapshot { .. }, Unreadable::InUse(_) | Unreadable::Down(DownNode::HasPod { .. })) => None,
-        (SavedBy::Snapshot { .. } | SavedBy::Files, why) => {
-            let (claim, reason) = (format!("{}/{}", state.claim.namespace, state.claim.name), Reason::ClaimNotReadable.to_string());
-            Some((state.claim.clone(), MissingClaim { claim, reason, message: why.to_string() }))
-        }
+        (SavedBy::Snapshot { .. } | SavedBy::Files, why) => Some((state.claim.clone(), why.of_backup(&state.claim))),
     };
     let missing: BTreeMap<Claim, MissingClaim> = states.into_iter().filter_map(unreadable).collect();
-    if !missing.is_empty() && missing.len() == saved.len() && spec.streams.is_empty() {
-        return Err(NotReadable { application: application.into(), claims: missing.into_values().collect() });
+    let is_all = missing.len() == saved.len() && spec.streams.is_empty();
+    let unread: Vec<MissingClaim> = missing.values().filter(|missing| !is_unused(missing)).cloned().collect();
+    if is_all && !unread.is_empty() {
+        return Err(NotReadable { application: application.into(), claims: unread });
     }
     Ok(missing)
 }
@@ -172,6 +201,7 @@ mod tests {
             single_pod: false,
             shared: false,
             phase: "Bound".into(),
+            waits_for_first_pod: false,
             deleting: false,
             storage_class: Some("block".into()),
             volume: Some("pv-1".into()),
@@ -222,6 +252,31 @@ mod tests {
             assert_eq!(named(&["a", "c"], &SavedBy::Snapshot { class: "s".into() }), of_snapshot, "{state:?}: a snapshot is read through a claim of its own");
             assert_eq!(named(&["a"], &SavedBy::Files), [], "{state:?}: nobody asks for it");
         }
+    }
+
+    #[test]
+    fn a_claim_that_nothing_has_mounted_yet_has_no_files_and_the_backup_is_whole_without_them() {
+        let unused = |name: &str| ClaimState { phase: "Pending".into(), volume: None, waits_for_first_pod: true, ..bound(name) };
+        for (state, expected) in [
+            (unused("c"), Some(Unreadable::Unused)),
+            (ClaimState { phase: String::new(), ..unused("c") }, Some(Unreadable::Unused)),
+            (ClaimState { block: true, ..unused("c") }, Some(Unreadable::Unused)),
+            (ClaimState { waits_for_first_pod: false, ..unused("c") }, Some(Unreadable::Unbound("Pending".into()))),
+            (ClaimState { volume: Some("pv-1".into()), ..unused("c") }, Some(Unreadable::Unbound("Pending".into()))),
+            (ClaimState { phase: "Lost".into(), ..unused("c") }, Some(Unreadable::Lost)),
+            (ClaimState { deleting: true, ..unused("c") }, Some(Unreadable::Deleting)),
+            (ClaimState { waits_for_first_pod: true, ..bound("c") }, None),
+        ] {
+            assert_eq!(state.unreadable(), expected, "{state:?}");
+        }
+        let of = |states: &[ClaimState], claims: &[&str]| missing("portal", &spec(&[]), &saved(claims, &SavedBy::Files), states);
+        let beside = of(&[bound("a"), unused("c")], &["a", "c"]).expect("claim a can be read");
+        let told: Vec<_> =
+            beside.values().map(|missing| (missing.claim.as_str(), missing.reason.as_str(), missing.message.as_str(), is_unused(missing))).collect();
+        assert_eq!(told, [("shinan-portal/c", "ClaimUnused", "it had no volume when the backup was taken: nothing had mounted it yet", true)]);
+        assert_eq!(of(&[unused("c")], &["c"]).map(|missing| missing.len()), Ok(1), "there are no data besides: the objects are saved");
+        let error = of(&[unused("c"), ClaimState { block: true, ..bound("disk") }], &["c", "disk"]).expect_err("what has data can't be read").to_string();
+        assert!(error.contains("claim shinan-portal/disk is a block device") && !error.contains("shinan-portal/c"), "{error}");
     }
 
     #[test]

@@ -17,11 +17,14 @@ use crate::{
     runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
 };
 use jiff::SignedDuration;
-pub use mappings::refuse_mappings;
+pub use mappings::{refuse_classes, refuse_mappings};
 use p861_crds::{
     ApplicationSpec, RestoreSpec, WorkloadReference,
     platform::{application::CronJobsInCopy, platform::PlatformSpec},
-    protection::restore::{ConflictPolicy, RestoreMode},
+    protection::{
+        backup::MissingClaim,
+        restore::{ConflictPolicy, RestoreMode},
+    },
 };
 use std::collections::BTreeMap;
 
@@ -39,6 +42,8 @@ pub struct RestoreFacts<'a> {
     pub parts: &'a [String],
     /// The backup says itself that it lacks claims. Whoever names it restores the rest.
     pub is_partial: bool,
+    /// Claims that had no files when the backup was taken, as its Backup says.
+    pub unused: &'a [MissingClaim],
     /// Name of the District.
     pub district: &'a str,
     /// The site restored to.
@@ -134,7 +139,7 @@ fn refuse_incomplete(facts: &RestoreFacts<'_>) -> Result<(), CompileError> {
     if is_selective(facts.spec) || !facts.spec.select.files.is_empty() {
         return Ok(());
     }
-    let mut missing = missing_parts(facts.subject.spec, facts.parts);
+    let mut missing = missing_parts(facts.subject.spec, facts.parts, facts.unused);
     missing.retain(|part| !(facts.is_partial && matches!(part, MissingPart::Volume(_))));
     if missing.is_empty() {
         return Ok(());
@@ -201,7 +206,11 @@ fn workloads_of_tiers(application: &ApplicationSpec, tiers: &[String]) -> Result
     for name in tiers {
         let tier = application.tiers.iter().find(|tier| tier.name == *name).ok_or_else(|| {
             let known: Vec<&str> = application.tiers.iter().map(|tier| tier.name.as_str()).collect();
-            CompileError::Invalid(format!("select.tiers names {name}, which is no tier of the application; it has {}", known.join(", ")))
+            CompileError::Invalid(if known.is_empty() {
+                format!("select.tiers names {name}, which is no tier of the application; it has none: leave select.tiers out, or declare spec.tiers")
+            } else {
+                format!("select.tiers names {name}, which is no tier of the application; it has {}", known.join(", "))
+            })
         })?;
         let first = application.namespaces.first();
         found.extend(

@@ -18,26 +18,27 @@ use std::collections::BTreeSet;
 /// A proof older than this is no proof. Source: profile 861-2008's policy for Important applications; BackupPolicy will state it.
 pub const PROOF_MAX_AGE: SignedDuration = SignedDuration::from_hours(168);
 
-/// Protected: whether the newest sound backup is within the RPO, and the policy takes them often enough that one always is. `half` says that none counts which is taken
-/// now, and what to do about it. Without a policy an application is protected for as long as a backup that somebody has taken is young enough.
+/// Protected: whether the newest backup that counts is within the RPO, and the policy takes them often enough that one always is. `but` says why newer ones don't count, and
+/// what to do about it: a restore has ended half way, or damage was found. Without a policy an application is protected for as long as a backup that somebody has taken is
+/// young enough.
 pub fn protected(
     application: &str,
     newest: &Result<RecoveryPoint, NoRecoveryPoint>,
-    half: Option<&str>,
+    but: Option<(Reason, &str)>,
     (policy, rpo): (&ApplicationPolicy, Option<SignedDuration>),
     now: Timestamp,
 ) -> ConditionUpdate {
     let overdue = |point: &RecoveryPoint| rpo.is_some_and(|rpo| now.duration_since(point.time) > rpo);
-    match (newest, half) {
-        (Ok(point), Some(half)) if !overdue(point) => {
-            let message = format!("repository {}, backup {}; backups since then don't count: {half}", point.repository, point.backup);
+    match (newest, but) {
+        (Ok(point), Some((_, why))) if !overdue(point) => {
+            let message = format!("repository {}, backup {}; backups since then don't count: {why}", point.repository, point.backup);
             return ConditionUpdate::good(ConditionType::Protected, Reason::BackedUp, message);
         }
-        (Ok(point), Some(half)) => {
-            let message = format!("the newest backup that counts is {}, which is older than the RPO: {half}", point.backup);
-            return ConditionUpdate::bad(ConditionType::Protected, Reason::HalfRestored, message);
+        (Ok(point), Some((reason, why))) => {
+            let message = format!("the newest backup that counts is {}, which is older than the RPO: {why}", point.backup);
+            return ConditionUpdate::bad(ConditionType::Protected, reason, message);
         }
-        (Err(error), Some(half)) => return ConditionUpdate::bad(ConditionType::Protected, Reason::HalfRestored, format!("{error}; {half}")),
+        (Err(error), Some((reason, why))) => return ConditionUpdate::bad(ConditionType::Protected, reason, format!("{error}; {why}")),
         (_, None) => {}
     }
     let bad = |reason, message| ConditionUpdate::bad(ConditionType::Protected, reason, message);
@@ -75,15 +76,21 @@ pub fn verified<'a>(application: &str, backups: impl IntoIterator<Item = &'a Bac
     [VerificationLevel::Stored, VerificationLevel::Restored, VerificationLevel::Probed].into_iter().filter_map(newest).collect()
 }
 
-/// Recoverable: whether a backup was restored and probed, and not too long ago.
-pub fn recoverable(application: &str, verified: &[VerifiedBackup], now: Timestamp) -> ConditionUpdate {
+/// Recoverable: whether a backup was restored and probed, and not too long ago. Without checks no drill can probe one, however often it is run.
+pub fn recoverable(application: &str, has_checks: bool, verified: &[VerifiedBackup], now: Timestamp) -> ConditionUpdate {
+    let is_old = |probed: &VerifiedBackup| now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE;
     match verified.iter().find(|verified| verified.level == VerificationLevel::Probed) {
+        probed if !has_checks && probed.is_none_or(is_old) => ConditionUpdate::bad(
+            ConditionType::Recoverable,
+            Reason::NoChecks,
+            format!("{application} has no checks that could probe what a drill restores: declare spec.checks, then run a drill of its plan"),
+        ),
         None => ConditionUpdate::bad(
             ConditionType::Recoverable,
             Reason::NeverVerified,
             format!("no backup of {application} was ever restored and probed: run a drill of its plan"),
         ),
-        Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => ConditionUpdate::bad(
+        Some(probed) if is_old(probed) => ConditionUpdate::bad(
             ConditionType::Recoverable,
             Reason::VerificationTooOld,
             format!("last Probed {}, allowed {}: run a drill of its plan", shown::day(probed.verified_time.0, &TimeZone::UTC), human_duration(PROOF_MAX_AGE)),
@@ -207,7 +214,7 @@ mod tests {
             let sparse = ApplicationPolicy { too_sparse: Some("daily is too rare".into()), ..with };
             let update = protected("a", &newest, None, (&sparse, rpo), now());
             assert_eq!((update.holds(), update.reason.as_str()), (false, if expected.0 { "SchedulesTooSparse" } else { expected.1 }), "{case}, too sparse");
-            let update = protected("a", &newest, Some("Restore x ended half way"), (&sparse, rpo), now());
+            let update = protected("a", &newest, Some((Reason::HalfRestored, "Restore x ended half way")), (&sparse, rpo), now());
             let reason = if expected.0 { "BackedUp" } else { "HalfRestored" };
             assert_eq!((update.holds(), update.reason.as_str()), (expected.0, reason), "fault_c9: {case}");
             assert!(update.message.contains("Restore x ended half way"), "fault_c9: {case}: {}", update.message);
@@ -226,8 +233,12 @@ mod tests {
             ("probed, then found damaged", vec![backup("b", Some(("Probed", 1)), true)], (false, "NeverVerified")),
             ("a newer one only stored", vec![backup("b", Some(("Probed", 30)), false), backup("c", Some(("Stored", 1)), false)], (true, "Proven")),
         ] {
-            let update = recoverable("a", &verified("a", &backups), now());
+            let update = recoverable("a", true, &verified("a", &backups), now());
             assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
+            let update = recoverable("a", false, &verified("a", &backups), now());
+            let expected = if expected.0 { expected } else { (false, "NoChecks") };
+            assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}, and it has no checks: a drill would say nothing");
+            assert!(expected.0 || update.message.contains("declare spec.checks"), "{case}: {}", update.message);
         }
     }
 

@@ -167,7 +167,11 @@ fn places_of_extra_steps(plan: &RecoveryPlanSpec) -> Result<(), CompileError> {
         let known = match (side, stage.split_once('/')) {
             (_, Some(("Start", group))) if !plan.groups.iter().any(|known| known.name == group) => {
                 let groups: Vec<&str> = plan.groups.iter().map(|group| group.name.as_str()).collect();
-                return Err(CompileError::Invalid(format!("step {}: {side}: {stage} names no group of the plan; it has {}", step.name, groups.join(", "))));
+                return Err(CompileError::Invalid(if groups.is_empty() {
+                    format!("step {}: {side}: {stage} names no group of the plan; it has no groups", step.name)
+                } else {
+                    format!("step {}: {side}: {stage} names no group of the plan; it has {}", step.name, groups.join(", "))
+                }));
             }
             (_, Some(_)) => true,
             ("before", None) => stage == "Start",

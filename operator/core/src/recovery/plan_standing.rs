@@ -136,6 +136,7 @@ fn ready_to_failover(
         standby: &inputs.standby,
         nodes: &recovery.nodes,
         repository: &recovery.repository,
+        applications: &inputs.applications,
     };
     let (checks, verdict) = preflight(&plan.spec, &of_plan, backups);
     if status.preflight.as_ref().is_none_or(|before| before.checks != checks) {

@@ -3,7 +3,7 @@
 use super::standing::members;
 use crate::{conditions::ConditionUpdate, ids::SiteName, protection::choose, told::Noun};
 use p861_crds::{
-    Backup, ConditionType, Reason, RecoveryPlanSpec,
+    Application, Backup, ConditionType, Reason, RecoveryPlanSpec,
     platform::site::NodeCounts,
     protection::backup::VerificationLevel,
     recovery::plan::{PreflightCheck, PreflightResult},
@@ -23,6 +23,8 @@ pub struct PreflightFacts<'a> {
     pub nodes: &'a Result<NodeCounts, String>,
     /// Whether the plan's repository can be read, or why not.
     pub repository: &'a Result<(), String>,
+    /// All applications of its namespace.
+    pub applications: &'a [Application],
 }
 
 /// The checks, and condition ReadyToFailover. It is never True: the checks say that a drill can begin, and the product has no failover.
@@ -38,7 +40,10 @@ pub fn preflight(spec: &RecoveryPlanSpec, facts: &PreflightFacts<'_>, backups: &
     let recoverable = if unproven.is_empty() {
         Ok(format!("{} restored and probed", Noun::Application.count(members(spec).count())))
     } else {
-        Err(format!("never restored and probed: {}", unproven.join(", ")))
+        let without = without_checks(&unproven, facts.applications);
+        // No drill would change that.
+        let without = if without.is_empty() { String::new() } else { format!("; without checks to probe, which spec.checks declares: {}", without.join(", ")) };
+        Err(format!("never restored and probed: {}{without}", unproven.join(", ")))
     };
     let show_repository = || format!("p861 repository show {repository}");
     let checks = vec![
@@ -76,6 +81,13 @@ fn unproven<'a>(spec: &'a RecoveryPlanSpec, backups: &[Backup]) -> Vec<&'a str> 
     members(spec).filter(|name| !backups.iter().any(|backup| backup.spec.application_ref.name == *name && probed(backup))).collect()
 }
 
+/// Those of them that have no checks.
+fn without_checks<'a>(names: &[&'a str], applications: &[Application]) -> Vec<&'a str> {
+    let has_none =
+        |name: &&&str| applications.iter().any(|application| application.metadata.name.as_deref() == Some(**name) && application.spec.checks.is_empty());
+    names.iter().filter(has_none).copied().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,7 +106,8 @@ mod tests {
     #[test]
     fn fault_a12_a_plan_whose_checks_pass_claims_no_failover_that_the_product_lacks() {
         let spec: RecoveryPlanSpec = serde_json::from_value(json!({"repositoryRef": {"name": "offsite"}, "groups": []})).expect("a plan");
-        let facts = PreflightFacts { plan: "core", standby: &"b".into(), nodes: &Ok(NodeCounts { total: 1, ready: 1 }), repository: &Ok(()) };
+        let facts =
+            PreflightFacts { plan: "core", standby: &"b".into(), nodes: &Ok(NodeCounts { total: 1, ready: 1 }), repository: &Ok(()), applications: &[] };
         let (checks, verdict) = preflight(&spec, &facts, &[]);
         assert!(checks.iter().all(|check| check.result == PreflightResult::Pass));
         assert_eq!((verdict.status, verdict.reason.as_str()), (None, "NotAvailable"));
@@ -120,11 +133,33 @@ mod tests {
             ("probed, then damaged", &up, &opens, &[backup("portal", "Probed", true)], vec!["RecoverableData"]),
             ("another application's", &up, &opens, &[backup("other", "Probed", false)], vec!["RecoverableData"]),
         ] {
-            let (checks, verdict) = preflight(&spec, &PreflightFacts { plan: "p", standby: &"b".into(), nodes, repository }, backups);
+            let (checks, verdict) = preflight(&spec, &PreflightFacts { plan: "p", standby: &"b".into(), nodes, repository, applications: &[] }, backups);
             let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
             let expected = if failing.is_empty() { (None, "NotAvailable") } else { (Some(false), "PreflightFailed") };
             assert_eq!((failed, (verdict.status, verdict.reason.as_str())), (failing, expected), "{case}");
             assert!(checks.iter().all(|check| check.remedy.is_some() == (check.result == PreflightResult::Fail)), "{case}: a failure says what to do");
         }
+    }
+
+    #[test]
+    fn an_application_without_checks_is_told_of_because_no_drill_can_probe_it() {
+        let spec: RecoveryPlanSpec = serde_json::from_value(json!({"repositoryRef": {"name": "offsite"},
+            "groups": [{"name": "g", "members": [{"applicationRef": {"name": "portal"}}, {"applicationRef": {"name": "forms"}}]}]}))
+        .expect("a plan");
+        let application = |name: &str, checks: serde_json::Value| -> Application {
+            let spec = json!({"names": {"en": "a"}, "department": "d", "namespaces": ["n"], "checks": checks});
+            serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": name}, "spec": spec}))
+                .expect("an application")
+        };
+        let applications = [application("portal", json!([{"name": "c", "http": {"serviceName": "web", "port": 80}}])), application("forms", json!([]))];
+        let nodes = Ok(NodeCounts { total: 1, ready: 1 });
+        let facts = PreflightFacts { plan: "p", standby: &"b".into(), nodes: &nodes, repository: &Ok(()), applications: &applications };
+        let data = |backups: &[Backup]| {
+            let checks = preflight(&spec, &facts, backups).0;
+            checks.into_iter().find(|check| check.name == "RecoverableData").map(|check| check.message)
+        };
+        let text = "never restored and probed: portal, forms; without checks to probe, which spec.checks declares: forms";
+        assert_eq!(data(&[]).as_deref(), Some(text));
+        assert_eq!(data(&[backup("forms", "Probed", false)]).as_deref(), Some("never restored and probed: portal"));
     }
 }

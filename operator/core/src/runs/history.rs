@@ -19,7 +19,7 @@
 
 use super::RunClass;
 use crate::{
-    protection::{choose, half_restored, policy::holding::holding, standing as protection},
+    protection::{choose, doubt, half_restored, policy::holding::holding, standing as protection},
     recovery::{conclude, standing as recovery},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -292,6 +292,10 @@ fn concluded_from_backups(backups: &[Backup], needed: &mut BTreeSet<ObjectKey>) 
     }
     for (application, of_it) in applications {
         add(choose::newest_sound(application, of_it.iter().copied(), None).ok().map(|point| point.backup));
+        add(doubt::newest_undoubted(application, of_it.iter().copied()).ok().map(|point| point.backup));
+        for found in doubt::found_damaged(application, of_it.iter().copied()).into_values() {
+            add(Some(found.backup.to_owned()));
+        }
         for verified in protection::verified(application, of_it.iter().copied()) {
             add(Some(verified.backup));
         }

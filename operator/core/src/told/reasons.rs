@@ -65,6 +65,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::ClaimMissing => Word { en: "a claim is missing", zh: "缺少存储卷声明" },
         Reason::ClaimInUse => Word { en: "a claim is in use", zh: "存储卷声明正在使用" },
         Reason::ClaimNotReadable => Word { en: "a claim can't be read", zh: "有存储卷声明无法读取" },
+        Reason::ClaimUnused => Word { en: "a claim was never used", zh: "存储卷声明从未使用" },
         Reason::ClassMissing => Word { en: "a class is missing", zh: "缺少存储类" },
         Reason::CleanUpFailed => Word { en: "clean-up keeps failing", zh: "清理失败" },
         Reason::Clear => Word { en: "no blockers", zh: "无阻碍" },

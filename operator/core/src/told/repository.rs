@@ -189,6 +189,7 @@ pub(super) const PAIRS: super::Pairs = &[
     ("refused with {status}", "被拒绝，返回 {status}"),
     ("the store answers {status}", "存储返回 {status}"),
     ("timed out", "超时"),
+    ("the store can't be reached", "无法连接存储"),
     ("the store can't be reached ({why}): check the endpoint and the network", "无法连接存储（{why}）：请检查端点和网络"),
     ("{answer}, without an S3 code or a text: check the endpoint, and what is in front of the store", "{answer}，没有 S3 代码和正文：请检查端点及存储前端的代理"),
     ("it is no bucket", "不是存储桶"),

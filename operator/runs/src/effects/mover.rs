@@ -17,6 +17,8 @@ mod stopping;
 mod told;
 mod upload;
 mod waiting;
+mod warned;
+mod way_out;
 
 pub use keys::KeysGiven;
 pub use p861_core::objects::LABEL_VALUE_MOVER;
@@ -111,17 +113,20 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         return Ok(EffectOutcome::Done(None));
     }
     let outcome = advance(context, step_context, place, task).await?;
+    let outcome = way_out::explained(context, step_context, place, outcome).await;
     still::kept(context, step_context, place, task, as_refusal(task, outcome)).await
 }
 
-/// What a look before a restore refuses is refused: nothing was changed, and the run doesn't end as one that has failed.
+/// What a look before a restore refuses is refused, and so is a selection that the backup has nothing of, if nothing was written: nothing was changed, and the run doesn't
+/// end as one that has failed.
 fn as_refusal(task: &MoverTask, outcome: EffectOutcome) -> EffectOutcome {
+    let is_refusal = |failure: &Failure| match failure.reason {
+        Reason::Conflicts | Reason::PathMissing | Reason::DestinationRefused => task.looks_beforehand(),
+        Reason::NotFound => task.is_preview_of_objects() || (task.writes_objects() && failure.untouched),
+        _ => false,
+    };
     match outcome {
-        EffectOutcome::Failed(failure, evidence)
-            if task.looks_beforehand()
-                && failure.class == FailureClass::Permanent
-                && matches!(failure.reason, Reason::Conflicts | Reason::PathMissing | Reason::DestinationRefused) =>
-        {
+        EffectOutcome::Failed(failure, evidence) if failure.class == FailureClass::Permanent && is_refusal(&failure) => {
             EffectOutcome::Failed(Failure::refused(failure.reason, failure.message), evidence)
         }
         outcome => outcome,
@@ -450,3 +455,6 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &All
         Ok(EffectOutcome::running(format!("{} being removed{}", Noun::Mover.are(left), held.unwrap_or_default())))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,8 @@ impl Restorer<'_> {
     pub(super) async fn restore(self, task: &ObjectsTask) -> Result<Evidence, WorkError> {
         let (counts, _) = self.counted(task).await?;
         if let Some(unmet) = task.choice.unmet() {
-            let rest = if task.preview { "" } else { "; what the others select was written" };
+            let has_written = !task.preview && counts.changes.create + counts.changes.change > 0;
+            let rest = if has_written { "; what the others select was written" } else { "" };
             let message = format!(
                 "the backup has nothing that spec.select.resources names: {unmet}. Correct kind, group and name (what there is: p861 restore preview){rest}"
             );

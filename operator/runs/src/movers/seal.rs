@@ -7,6 +7,7 @@ use p861_core::{
     engine::{Evidence, SavedKind, SavedPart, StepId, StoredObject},
     ids::SnapshotId,
     objects::LeaveReason,
+    protection::readable::is_unused,
     runs::SealFacts,
 };
 use p861_crds::{
@@ -75,7 +76,7 @@ impl PartsToSeal {
 
     /// Whether it lacks something that the backup should have: a claim, or a cluster-scoped object that the Application names.
     fn is_partial(&self) -> bool {
-        !self.missing.is_empty() || self.left_out.iter().any(|left| left.reason == LeaveReason::Missing.as_str())
+        self.missing.iter().any(|missing| !is_unused(missing)) || self.left_out.iter().any(|left| left.reason == LeaveReason::Missing.as_str())
     }
 
     /// How many of what was left out have no name in the inventory.
@@ -228,6 +229,9 @@ mod tests {
         assert_eq!(all.parts.values().map(|saved| saved.part.as_str()).collect::<Vec<_>>(), ["objects", "volumes/v"]);
         let objects_failed = with("save/a/objects", fails(Reason::ReadErrors, "x")).map(drop).unwrap_err();
         assert!(objects_failed.to_string().contains("no step proves that part objects was saved"), "only a volume may be missing: {objects_failed}");
+        let unused = SealFacts { missing: vec![missing("n/new", "ClaimUnused", "it had no volume")], parts: vec!["objects".into()], ..facts.clone() };
+        let sealed = parts_to_seal(&unused, &BTreeMap::from([("save/a/objects".to_owned(), objects(&[]))])).unwrap();
+        assert_eq!((sealed.missing.len(), sealed.is_partial()), (1, false), "it had no files");
         let absent = LeftOut { reason: "Missing".into(), count: 1, names: vec!["PriorityClass gone".into()] };
         for (left_out, is_partial) in [(vec![], false), (vec![absent], true)] {
             let whole = SealFacts { missing: Vec::new(), parts: vec!["objects".into()], ..facts.clone() };

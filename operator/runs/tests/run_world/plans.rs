@@ -109,6 +109,7 @@ fn of_restore(more: Value) -> Plan<Action> {
         subject,
         parts: &parts,
         is_partial: false,
+        unused: &[],
         district: "shinan",
         site: &"west".into(),
         present: &claims(),

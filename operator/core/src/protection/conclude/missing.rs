@@ -51,14 +51,34 @@ pub(super) fn claims_text(missing: &[MissingClaim]) -> String {
         let colon = if missing.reason == Reason::ClaimNotReadable.as_str() { "" } else { ":" };
         format!("claim {}{colon} {}", missing.claim, shorten(&missing.message, MAX_WHY_CHARS))
     };
-    let named: Vec<String> = missing.iter().take(MAX_CLAIMS_NAMED).map(one).collect();
-    let more = if missing.len() > named.len() { format!("; and {} more", Noun::Claim.count(missing.len() - named.len())) } else { String::new() };
-    format!("{}{more}", named.join("; "))
+    listed(missing, one)
+}
+
+/// What a backup says that is whole of the claims that had no files; empty if there are none.
+pub(super) fn no_files(unused: &[MissingClaim]) -> String {
+    if unused.is_empty() { String::new() } else { format!("; no data of {}", claims_text(unused)) }
 }
 
 /// What a restore says of the claims that its backup lacks; empty if it has all.
 pub(super) fn lacking(missing: &[MissingClaim]) -> String {
-    if missing.is_empty() { String::new() } else { format!("; the backup lacks {}", claims_text(missing)) }
+    if missing.is_empty() {
+        return String::new();
+    }
+    let one = |missing: &MissingClaim| {
+        let why = shorten(&missing.message, MAX_WHY_CHARS);
+        if missing.reason == Reason::ClaimNotReadable.as_str() {
+            format!("claim {}, which {why}", missing.claim)
+        } else {
+            format!("claim {}: {why}", missing.claim)
+        }
+    };
+    format!("; the backup has no data of {}", listed(missing, one))
+}
+
+fn listed(missing: &[MissingClaim], one: impl Fn(&MissingClaim) -> String) -> String {
+    let named: Vec<String> = missing.iter().take(MAX_CLAIMS_NAMED).map(one).collect();
+    let more = if missing.len() > named.len() { format!("; and {} more", Noun::Claim.count(missing.len() - named.len())) } else { String::new() };
+    format!("{}{more}", named.join("; "))
 }
 
 /// Says what a sealed snapshot lacks; none if it is whole. Everything else is in it, but it is not what was asked for.

@@ -329,13 +329,27 @@ fn fault_d5_a_backup_without_some_volumes_has_failed_and_says_which_and_why_and_
 }
 
 #[test]
+fn a_backup_is_whole_without_the_files_of_a_claim_that_nothing_has_mounted_yet_and_names_it() {
+    let unused = MissingClaim { claim: "shinan-portal/new".into(), reason: "ClaimUnused".into(), message: "it had no volume when the backup was taken".into() };
+    let run = backed_up_without(std::slice::from_ref(&unused), STREAM, &[], &[], works);
+    let concluded = backup(&BackupStatus::default(), &run.outcome());
+    assert_eq!(told(&concluded.updates), [("Verified", Some(true), "Stored"), ("Succeeded", Some(true), "Complete")]);
+    let message = &concluded.updates.last().expect("a condition").message;
+    assert!(message.ends_with("; no data of claim shinan-portal/new: it had no volume when the backup was taken"), "{message}");
+    assert_eq!(concluded.status.contents.expect("contents").missing_claims, [unused.clone()]);
+    let restored = restored_without(std::slice::from_ref(&unused), RestoreMode::Preview, false, brings);
+    let message = &restored.updates[0].message;
+    assert!(message.contains("; the backup has no data of claim shinan-portal/new: it had no volume when the backup was taken"), "{message}");
+}
+
+#[test]
 fn fault_d5_a_restore_of_a_partial_backup_says_beforehand_and_afterwards_what_the_backup_lacks() {
     let disk = MissingClaim { claim: "shinan-portal/disk".into(), reason: "ClaimNotReadable".into(), message: "is a block device, which has no files".into() };
     for mode in [RestoreMode::Preview, RestoreMode::Execute] {
         let concluded = restored_without(std::slice::from_ref(&disk), mode, false, brings);
         assert_eq!(concluded.status.missing_claims, std::slice::from_ref(&disk), "{mode:?}");
         let message = &concluded.updates[0].message;
-        assert!(message.contains("; the backup lacks claim shinan-portal/disk is a block device"), "{mode:?}: {message}");
+        assert!(message.contains("; the backup has no data of claim shinan-portal/disk, which is a block device"), "{mode:?}: {message}");
     }
 }
 

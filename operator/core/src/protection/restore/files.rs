@@ -20,7 +20,11 @@ pub fn refuse(facts: &RestoreFacts<'_>) -> Result<(), CompileError> {
     }
     let known: Vec<&str> = facts.subject.claims.iter().map(|claim| claim.name.as_str()).collect();
     if let Some(file) = select.files.iter().find(|file| !known.contains(&file.claim.as_str())) {
-        return invalid(format!("select.files names claim {}, which the backup doesn't have; it has {}", file.claim, known.join(", ")));
+        return invalid(if known.is_empty() {
+            format!("select.files names claim {}, which the backup doesn't have; it has no claim's files", file.claim)
+        } else {
+            format!("select.files names claim {}, which the backup doesn't have; it has {}", file.claim, known.join(", "))
+        });
     }
     let targets = namespaces(facts);
     let written = facts.subject.claims.iter().filter(|claim| is_written_by(facts.subject.spec, &select.files, claim));

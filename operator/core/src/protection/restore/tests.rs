@@ -36,7 +36,7 @@ fn plan_of(spec: &Value, parts: &[&str], is_partial: bool) -> Result<Plan<Action
     let deadline = SignedDuration::from_hours(1);
     let site = "s".into();
     let (present, hidden, platform) = (&present, &hidden, None);
-    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, is_partial, district: "d", site: &site, present, hidden, deadline, platform };
+    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, is_partial, unused: &[], district: "d", site: &site, present, hidden, deadline, platform };
     compile(&facts)
 }
 
@@ -161,7 +161,19 @@ fn fault_f9_a_restore_to_another_site_maps_what_the_platform_declares_unless_it_
         let (deadline, parts) = (SignedDuration::from_hours(1), ["objects".to_owned()]);
         let (site, platform) = ("s".into(), Some(&platform));
         let (present, hidden) = (&[], &[]);
-        let facts = RestoreFacts { spec: &spec, subject, parts: &parts, is_partial: false, district: "d", site: &site, present, hidden, deadline, platform };
+        let facts = RestoreFacts {
+            spec: &spec,
+            subject,
+            parts: &parts,
+            is_partial: false,
+            unused: &[],
+            district: "d",
+            site: &site,
+            present,
+            hidden,
+            deadline,
+            platform,
+        };
         let compiled = compile(&facts).expect("compiles");
         let mapped = compiled.steps().iter().find_map(|step| match &step.action {
             Action::Move { task: MoverTask::RestoreObjects { rules, .. }, .. } => Some(rules.storage_classes.clone()),
@@ -402,4 +414,13 @@ fn a_selection_of_what_is_not_there_names_what_is() {
         let error = compiled(&spec).expect_err("refused").to_string();
         assert!(error.ends_with(named), "{spec}: {error}");
     }
+}
+
+#[test]
+fn a_selection_of_what_there_is_none_of_says_so() {
+    let without: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["n"]})).expect("a spec");
+    let error = workloads_of_tiers(&without, &["nix".to_owned()]).expect_err("refused").to_string();
+    assert!(error.ends_with("it has none: leave select.tiers out, or declare spec.tiers"), "{error}");
+    let error = plan_from(&json!({"select": {"files": [{"claim": "x"}]}}), &["objects", "streams/db"]).expect_err("refused").to_string();
+    assert!(error.ends_with("it has no claim's files"), "{error}");
 }

@@ -99,6 +99,7 @@ fn of_restore(spec: Value) -> Plan<Action> {
         subject,
         parts: &parts,
         is_partial: false,
+        unused: &[],
         district: "shinan",
         site: &"west".into(),
         present: &claims(),

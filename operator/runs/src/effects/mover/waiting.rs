@@ -1,6 +1,9 @@
 //! Why a mover does not run yet, and how long that is waited for.
 
-use super::job::DATA_VOLUME;
+use super::{
+    job::DATA_VOLUME,
+    warned::{Warning, newest_of},
+};
 use crate::effects::{EffectOutcome, StepContext, start};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
@@ -9,7 +12,6 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use p861_core::{
-    conditions::shorten,
     engine::Failure,
     time::{human_duration, whole_seconds},
 };
@@ -29,14 +31,13 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 const EVENTS_INTERVAL: Duration = Duration::from_secs(10);
 /// What is known of a mover's Events is forgotten after this.
 const EVENTS_TTL: Duration = Duration::from_mins(10);
-const MAX_WHY_CHARS: usize = 400;
 /// What the scheduler says of a pod whose claims are to be made before it chooses a node.
 const UNBOUND_CLAIMS: &str = "unbound immediate PersistentVolumeClaims";
 /// Annotation of a claim for which the scheduler has chosen a node.
 const SELECTED_NODE_ANNOTATION: &str = "volume.kubernetes.io/selected-node";
 
 /// When Events were read, and the newest warning among them.
-type Read = (Instant, Option<String>);
+type Read = (Instant, Option<Warning>);
 
 /// The newest warning of each Job and pod that was asked about, by UID.
 #[derive(Clone, Default)]
@@ -44,7 +45,7 @@ pub struct Warnings(Arc<Mutex<HashMap<String, Read>>>);
 
 impl Warnings {
     /// The newest warning about an object, read at most every [`EVENTS_INTERVAL`]. None also if Events can't be read: they only explain.
-    pub async fn newest(&self, client: &Client, namespace: &str, uid: &str) -> Option<String> {
+    pub async fn newest(&self, client: &Client, namespace: &str, uid: &str) -> Option<Warning> {
         let known = self.0.lock().get(uid).cloned();
         if let Some((_, warning)) = known.filter(|(read, _)| read.elapsed() < EVENTS_INTERVAL) {
             return warning;
@@ -63,18 +64,6 @@ impl Warnings {
         known.insert(uid.to_owned(), (Instant::now(), warning.clone()));
         warning
     }
-}
-
-/// The newest of some Events, in words.
-fn newest_of(events: &[Event]) -> Option<String> {
-    let time = |event: &Event| {
-        let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
-        let own = event.event_time.as_ref().map(|time| time.0);
-        series.max(own).max(event.last_timestamp.as_ref().map(|time| time.0)).max(event.metadata.creation_timestamp.as_ref().map(|time| time.0))
-    };
-    let newest = events.iter().max_by_key(|event| time(event))?;
-    let (reason, message) = (newest.reason.as_deref().unwrap_or("Warning"), newest.message.as_deref().unwrap_or_default());
-    Some(shorten(&format!("{reason}: {}", message.trim_start_matches("Error creating: ").trim()), MAX_WHY_CHARS))
 }
 
 /// What a mover waits for.
@@ -161,7 +150,16 @@ async fn look_at_claim(warnings: &Warnings, client: &Client, namespace: &str, po
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
     let claim = claims.get_opt(&format!("{}-{DATA_VOLUME}", pod.name_any())).await.ok()??;
     let warning = warnings.newest(client, namespace, claim.metadata.uid.as_deref()?).await;
-    wait_for_claim(&claim, pod, warning.as_deref())
+    let waits = wait_for_claim(&claim, pod, warning.as_ref().map(|warning| warning.text.as_str()))?;
+    Some(dated(waits, warning.as_ref()))
+}
+
+/// The message with how old its warning is, if it quotes one: what was mended meanwhile is said until the cluster has tried again.
+fn dated(message: String, warning: Option<&Warning>) -> String {
+    match warning.filter(|warning| message.contains(&warning.text)).and_then(Warning::age) {
+        Some(age) => format!("{message}; {age}"),
+        None => message,
+    }
 }
 
 /// What keeps a mover that has not run from running. Fails the attempt after [`START_TIMEOUT`]; but a claim from a snapshot takes as long as the storage copies,
@@ -187,7 +185,8 @@ pub async fn look(
         Some(uid) if since >= PATIENCE => warnings.newest(client, namespace, &uid).await,
         _ => None,
     };
-    outcome(wait(pod, warning.as_deref()), since)
+    let Wait { reason, message } = wait(pod, warning.as_ref().map(|warning| warning.text.as_str()));
+    outcome(Wait { reason, message: dated(message, warning.as_ref()) }, since)
 }
 
 #[cfg(test)]
@@ -288,21 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn of_several_events_the_newest_is_said() {
-        let event = |message: &str, times: Value| -> Event {
-            let mut event = json!({"metadata": {"name": message}, "involvedObject": {}, "reason": "FailedCreate", "message": message});
-            event.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
-            serde_json::from_value(event).unwrap()
-        };
-        let events = [
-            event("Error creating: first", json!({"lastTimestamp": "2026-11-15T01:00:00Z"})),
-            event(
-                "Error creating: newest",
-                json!({"eventTime": "2026-11-15T00:30:00.000000Z", "series": {"count": 3, "lastObservedTime": "2026-11-15T01:30:00.000000Z"}}),
-            ),
-            event("second", json!({"eventTime": "2026-11-15T01:10:00.000000Z"})),
-        ];
-        assert_eq!(newest_of(&events).as_deref(), Some("FailedCreate: newest"));
-        assert_eq!(newest_of(&[]), None);
+    fn a_warning_that_is_quoted_says_when_it_was_and_that_the_cluster_tries_again() {
+        let warning = Warning { text: "FailedCreate: exceeded quota: small".into(), at: Some("2026-11-15T01:30:05Z".parse().unwrap()) };
+        let waits = wait(None, Some(&warning.text));
+        let said = dated(waits.message.clone(), Some(&warning));
+        assert_eq!(said, format!("{}; as of 01:30:05 UTC, and the cluster tries again by itself, within minutes", waits.message));
+        assert_eq!(dated(waits.message.clone(), Some(&Warning { at: None, ..warning.clone() })), waits.message, "nobody knows when");
+        assert_eq!(dated("no node takes its mover".into(), Some(&warning)), "no node takes its mover", "the scheduler's word is of now");
+        assert_eq!(dated("its mover starts".into(), None), "its mover starts");
     }
 }

@@ -46,6 +46,7 @@ fn run_of(actions: &[p861_crds::common::RunAction], mode: RestoreMode, end_of: i
         subject,
         parts: &parts,
         is_partial: false,
+        unused: &[],
         district: "shinan",
         site: &"home".into(),
         present: &claims(),
