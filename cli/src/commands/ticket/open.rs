@@ -3,6 +3,7 @@
 use super::{
     super::{Context, list::full_name, template},
     known,
+    titles::{self, UPGRADE, is_upgrade},
 };
 use crate::{
     args::{ClassWord, TicketOpen},
@@ -23,9 +24,6 @@ use p861_crds::{
     },
     platform::platform::Bundle,
 };
-
-/// The first positional argument that means an upgrade.
-const UPGRADE: &str = "upgrade";
 
 /// The template that the change follows, by name.
 struct Followed {
@@ -75,7 +73,7 @@ async fn followed(context: &Context<'_>, what: &TicketOpen) -> Result<Option<Fol
 async fn upgrade(context: &Context<'_>, what: &TicketOpen, followed: Option<&Followed>) -> Result<Option<(UpgradeComponent, Option<Bundle>)>> {
     let stated = followed.and_then(Followed::upgrade);
     let component = match (&what.title, &what.component) {
-        (Some(title), Some(component)) if title != UPGRADE => return Err(Failure::usage(text::one_title(title, component))),
+        (Some(title), Some(component)) if !is_upgrade(title) => return Err(Failure::usage(text::one_title(title, component))),
         (_, Some(component)) => component.as_str(),
         (_, None) => match (followed, followed.and_then(Followed::only_component)) {
             (_, Some(only)) => only,
@@ -188,6 +186,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         None => None,
     };
     let followed = followed(context, what).await?;
+    titles::refuse_kind(what, followed.as_ref().map(|followed| &followed.spec), hub.place())?;
     let drain_node = drain(context, what, followed.as_ref())?;
     let (upgrade_component, source) = upgrade(context, what, followed.as_ref()).await?.unzip();
     // An upgrade is always a change.
@@ -200,7 +199,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
     }
     let title = match (&what.title, &upgrade_component, &followed) {
         (Some(title), None, _) => LocalizedText::written(title),
-        (Some(title), Some(_), _) if title != UPGRADE => LocalizedText::written(title),
+        (Some(title), Some(_), _) if !is_upgrade(title) => LocalizedText::written(title),
         (_, Some(upgrade), _) => text::upgrade_title(&upgrade.component, &upgrade.version),
         (None, None, Some(followed)) => followed.spec.title.clone(),
         (None, None, None) => LocalizedText::default(),
