@@ -1,6 +1,7 @@
 //! What commands say: empty lists, drills, what was started.
 
-use super::{Bilingual, Language, both, many_of, span, told};
+use super::{Bilingual, Language, both, many_of, measured, span, told};
+use jiff::SignedDuration;
 use std::fmt::Write;
 
 /// An empty list.
@@ -98,6 +99,28 @@ pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bi
             "{plan} 的隔离演练{}。不影响 {home}；备份照常进行；结束后清理全部新建的资源。",
             site.map(|site| format!("，在 {site} 进行")).unwrap_or_default()
         ),
+    )
+}
+
+/// A drill that can't meet an RPO, before it starts.
+pub fn rpo_missed(application: &str, age: SignedDuration, rpo: SignedDuration, place: &str) -> Bilingual {
+    let [age_en, rpo_en] = [age, rpo].map(|time| measured(time, Language::En));
+    let [age_zh, rpo_zh] = [age, rpo].map(|time| measured(time, Language::Zh));
+    both(
+        format!(
+            "the newest backup of {application} is {age_en} old and its RPO is {rpo_en}: this drill will miss it; for a drill that can pass, take a backup first: p861 backup now {application}{place}"
+        ),
+        format!("{application} 的最新备份距今 {age_zh}，而其 RPO 为 {rpo_zh}：本次演练无法满足 RPO；要能通过，请先备份：p861 backup now {application}{place}"),
+    )
+}
+
+/// The same, of a recovery point that was asked for.
+pub fn rpo_missed_by_choice(application: &str, age: SignedDuration, rpo: SignedDuration) -> Bilingual {
+    let [age_en, rpo_en] = [age, rpo].map(|time| measured(time, Language::En));
+    let [age_zh, rpo_zh] = [age, rpo].map(|time| measured(time, Language::Zh));
+    both(
+        format!("the recovery point of {application} is at least {age_en} old, as --not-after asks, and its RPO is {rpo_en}: this drill will miss it"),
+        format!("按 --not-after 的要求，{application} 的恢复点距今至少 {age_zh}，而其 RPO 为 {rpo_zh}：本次演练无法满足 RPO"),
     )
 }
 
