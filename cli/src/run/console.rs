@@ -1,6 +1,6 @@
 //! Keys of the live view. Pure: from a key and the run to an action.
 
-use super::{Snapshot, is_hold, screen::Key};
+use super::{Snapshot, is_hold, label, screen::Key};
 use crate::{
     format::{Line, Room, Tone, fitted, width},
     text::{self, Bilingual, Language},
@@ -193,7 +193,8 @@ impl Console {
             None if self.cleaning => lines.push(Line::toned(Tone::Warn, text::ask_clean_up().pick(language))),
             None if self.leaving => lines.push(Line::toned(Tone::Warn, text::ask_leaving(seen.noun).pick(language))),
             Some(question) => {
-                let ask = text::ask_reason(question.action, question.step.as_deref(), question.answer, question.required);
+                let step = question.step.as_deref().map(|step| label(seen.noun, step, language));
+                let ask = text::ask_reason(question.action, step.as_deref(), question.answer, question.required);
                 lines.push(Line::toned(Tone::Strong, ask.pick(language)).with(" ").with(&question.text).with("▏"));
             }
             None => {}

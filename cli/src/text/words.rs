@@ -46,6 +46,7 @@ words! {
     FROM: "FROM", "来自";
     HEALTHY: "HEALTHY", "健康";
     HUB_ITSELF: "the hub itself", "管理中心自身";
+    ID: "ID", "标识";
     KIND: "KIND", "类型";
     ACTION: "ACTION", "操作";
     WHY: "WHY", "原因";
@@ -381,7 +382,7 @@ pub fn step_word(key: &str) -> Option<Word> {
         "prove-isolation" => Word { en: "prove isolation", zh: "验证隔离" },
         "verify" => Word { en: "verify", zh: "验证" },
         "objects" => Word { en: "objects", zh: "对象" },
-        "objects-again" => Word { en: "refused objects again", zh: "重试被拒的对象" },
+        "objects-again" => Word { en: "try refused objects again", zh: "重试被拒的对象" },
         "volume" => Word { en: "volume", zh: "卷" },
         "stream" => Word { en: "stream", zh: "数据流" },
         "compare" => Word { en: "compare", zh: "比对" },

@@ -267,13 +267,7 @@ async fn plan_check_shows_each_check_and_fails_if_one_does() {
     let graph = hub.p861(&["plan", "check", "core", "--graph"]);
     assert_eq!(
         graph.lines()[6..],
-        [
-            "  1  preflight",
-            "  2  isolate",
-            "  3  restore/approval/stream/approval-db, restore/portal/volume/site-files",
-            "  4  check/approval/login-page",
-            "  5  clean-up"
-        ]
+        ["  1  preflight", "  2  isolate", "  3  approval stream approval-db, portal volume site-files", "  4  approval check login-page", "  5  clean up"]
     );
     let answer = hub.p861(&["plan", "check", "core", "--steps", "-o", "json"]);
     let page = answer.json();
