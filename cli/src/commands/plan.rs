@@ -75,11 +75,11 @@ fn passed(plan: &RecoveryPlan) -> Line {
 }
 
 fn table(plans: &[RecoveryPlan], wide: bool, language: Language) -> Vec<Line> {
-    let mut heads = vec![text::PLAN, text::ACTIVE, text::EPOCH, text::READY, text::CHECKS, text::DRILLED, text::RTO, text::TARGET, text::RUN];
+    let mut heads = vec![text::PLAN, text::ACTIVE, text::EPOCH, text::READY, text::CHECKS, text::DRILLED, text::RTO, text::RTO_TARGET, text::RUN];
     if wide {
         heads.extend([text::DRILL, text::WRITER]);
     }
-    let mut table = Table::new(language, &heads).spare(&[text::EPOCH, text::TARGET, text::ACTIVE, text::RTO, text::RUN]);
+    let mut table = Table::new(language, &heads).spare(&[text::EPOCH, text::RTO_TARGET, text::ACTIVE, text::RTO, text::RUN]);
     for plan in plans {
         let status = plan.status.clone().unwrap_or_default();
         let mut row = vec![

@@ -80,7 +80,9 @@ words! {
     RESTORE: "RESTORE", "恢复";
     RESULT: "RESULT", "结果";
     RPO: "RPO", "RPO";
+    RPO_TARGET: "RPO TARGET", "RPO 目标";
     RTO: "RTO", "RTO";
+    RTO_TARGET: "RTO TARGET", "RTO 目标";
     SCHEDULE: "SCHEDULE", "时间表";
     RUN: "RUN", "当前任务";
     SEMICOLON: "; ", "；";
@@ -91,7 +93,6 @@ words! {
     STANDBY: "STANDBY", "备用";
     STARTED: "STARTED", "开始";
     STEP: "STEP", "步骤";
-    TARGET: "TARGET", "目标";
     TIMES: "TIMES", "时刻";
     TIME_ZONE: "TIME ZONE", "时区";
     TRUE: "True", "是";
