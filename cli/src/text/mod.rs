@@ -31,7 +31,7 @@ pub use here::{here, settle};
 pub use leading::*;
 pub use maintenance::*;
 pub use overview::*;
-pub use perhaps::{by_meaning, perhaps};
+pub use perhaps::{by_meaning, nearest, perhaps};
 pub use policies::*;
 pub use restores::*;
 pub use retention::*;

@@ -6,7 +6,7 @@ use super::{
     titles::{self, UPGRADE, is_upgrade},
 };
 use crate::{
-    args::{ClassWord, TicketOpen},
+    args::{ClassWord, DurationText, TicketOpen},
     error::{Failure, Result},
     exit::ExitStatus,
     format::Line,
@@ -16,7 +16,7 @@ use crate::{
 };
 use p861_core::maintenance::template::{differences, stated_affects};
 use p861_crds::{
-    ChangeTemplateSpec, LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Platform, Time,
+    ChangeTemplateSpec, Duration, LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Platform, Time,
     maintenance::{
         change::{BlockingAlert, Change, ChangeBackup, ChangeSilence, DrainNode, Manual, Rollback, RollbackPolicy, UpgradeComponent, Work},
         template::{TemplateDrain, TemplateUpgrade},
@@ -69,6 +69,11 @@ async fn followed(context: &Context<'_>, what: &TicketOpen) -> Result<Option<Fol
     Ok(Some(Followed { name: name.clone(), spec: found.spec }))
 }
 
+/// A duration that was typed, as the API has it.
+fn typed(duration: Option<&DurationText>) -> Option<Duration> {
+    duration.map(|duration| duration.0.as_str().into())
+}
+
 /// An upgrade to the version that the district's Platform declares now, and where its manifests come from.
 async fn upgrade(context: &Context<'_>, what: &TicketOpen, followed: Option<&Followed>) -> Result<Option<(UpgradeComponent, Option<Bundle>)>> {
     let stated = followed.and_then(Followed::upgrade);
@@ -95,7 +100,7 @@ async fn upgrade(context: &Context<'_>, what: &TicketOpen, followed: Option<&Fol
         component: component.to_owned(),
         version: found.version.clone(),
         healthy_within: stated.map_or_else(|| "5m".into(), |stated| stated.healthy_within.clone()),
-        watch_for: what.watch.as_deref().map_or_else(|| stated.map_or_else(|| "10m".into(), |stated| stated.watch_for.clone()), Into::into),
+        watch_for: typed(what.watch.as_ref()).unwrap_or_else(|| stated.map_or_else(|| "10m".into(), |stated| stated.watch_for.clone())),
     };
     known::refuse_installed(&platform, &upgrade)?;
     Ok(Some((upgrade, found.bundle.clone())))
@@ -119,7 +124,7 @@ fn drain(context: &Context<'_>, what: &TicketOpen, followed: Option<&Followed>) 
     Ok(Some(DrainNode {
         site_ref: ObjectReference::new(site),
         node_name: node.to_owned(),
-        deadline: what.drain_deadline.as_deref().map_or_else(|| stated.map_or_else(|| "30m".into(), |stated| stated.deadline.clone()), Into::into),
+        deadline: typed(what.drain_deadline.as_ref()).unwrap_or_else(|| stated.map_or_else(|| "30m".into(), |stated| stated.deadline.clone())),
         delete_empty_dir_data: what.delete_emptydir_data,
         force: what.force,
     }))
@@ -135,7 +140,7 @@ fn change(what: &TicketOpen, class: ClassWord, work: Work, followed: Option<&Fol
         template_ref: followed.map(|followed| ObjectReference::new(&followed.name)),
         window_ref: what.window.as_ref().map(ObjectReference::new),
         work,
-        expected_duration: what.expected.as_deref().map(Into::into).or_else(|| stated.and_then(|stated| stated.expected_duration.clone())),
+        expected_duration: typed(what.expected.as_ref()).or_else(|| stated.and_then(|stated| stated.expected_duration.clone())),
         backup: if what.no_backup { ChangeBackup::Skip } else { ChangeBackup::Affected },
         silence: if silent { ChangeSilence::Affected } else { ChangeSilence::None },
         blocking_alerts: stated.map_or_else(|| vec![BlockingAlert { severity: "critical".into() }], |stated| stated.blocking_alerts.clone()),
