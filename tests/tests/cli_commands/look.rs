@@ -338,6 +338,16 @@ async fn the_district_is_the_option_or_the_kubeconfigs_namespace_and_never_a_gue
         nowhere.err
     );
     assert_eq!(at("kube-system", &["site", "list"]).code, 0, "sites are no district's");
+    for words in [&["status"][..], &["app", "list"], &["drill", "list"], &["ticket", "list", "-o", "json"], &["platform", "gaps"], &["drill", "run", "core"]] {
+        let named = at("placed", &[&["-n", "default"], words].concat());
+        assert_eq!((named.code, named.out.as_str()), (2, ""), "{words:?}: {named:?}");
+        assert!(
+            named.err.starts_with("error: namespace default belongs to no district: use -d DISTRICT instead of -n; available: "),
+            "{words:?}: {}",
+            named.err
+        );
+    }
+    assert_eq!(at("kube-system", &["-n", "placed", "app", "list"]).code, 0, "the namespace of a district means it");
     let unknown = at("placed", &["-d", "jimo", "app", "list"]);
     assert_eq!(unknown.code, 3);
     assert!(unknown.err.starts_with("error: there is no district jimo; available: "), "{}", unknown.err);
