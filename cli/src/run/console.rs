@@ -2,7 +2,7 @@
 
 use super::{Snapshot, is_hold, label, screen::Key};
 use crate::{
-    format::{Line, Room, Tone, fitted, width},
+    format::{Line, Room, Tone, fitted, on_screen, width},
     text::{self, Bilingual, Language},
 };
 use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
@@ -177,7 +177,9 @@ impl Console {
         if self.question.is_none() && !self.cleaning && !self.leaving {
             lines.extend(self.keys(seen, language, columns));
         }
-        fitted(&lines, Room { columns: Some(columns), every_column: false })
+        let lines = fitted(&lines, Room { columns: Some(columns), every_column: false });
+        // What is wider than the screen is broken, too: a reason that is typed has no end.
+        lines.iter().flat_map(|line| on_screen(line, columns, 0)).collect()
     }
 
     /// What was said, and what is asked.

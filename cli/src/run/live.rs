@@ -1,4 +1,4 @@
-//! Watching on a terminal: the tree, drawn anew at every change and every half second, and the keys that act on the run.
+//! Watching on a terminal: the tree, whose changed lines are drawn at every change and every half second, and the keys that act on the run.
 
 use super::{
     Story,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    format::{Line, Tone, elapsed},
+    format::{Line, Room, Tone, elapsed, fitted},
     hub::{Hub, Leaderless, Refused, Seen, append_action, follow_lead},
     printer::Printer,
     text,
@@ -163,6 +163,7 @@ impl<K: Watched> View<'_, K> {
         } else if let Some(leaderless) = (*self.lead.borrow()).filter(|_| !seen.phase.is_end()) {
             foot.push(Line::toned(Tone::Warn, text::run_stands_still(&leaderless.said(&clock)).pick(language)));
         }
+        let mut foot = fitted(&foot, Room { columns: Some(columns), every_column: false });
         if keys {
             foot.extend(self.console.foot(&seen, language, columns));
         }

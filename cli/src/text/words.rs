@@ -61,6 +61,7 @@ words! {
     NAME: "NAME", "名称";
     NAMESPACE: "NAMESPACE", "命名空间";
     NEXT: "NEXT", "下次";
+    NOW_AND_LAST_TIME: "now/before", "本次/上次";
     NOBODYS_NAMESPACE: " (no application's; made if it isn't there)", "（不属于任何应用；不存在时新建）";
     OFF_SITE: "OFF SITE", "异地";
     PERCENT: "PERCENT", "进度";
