@@ -6,12 +6,12 @@ use std::fmt::Write;
 
 /// An empty list.
 pub fn no_sites() -> Bilingual {
-    both("There are no sites: kubectl apply a Site", "没有站点：请创建 Site")
+    both("There are no sites; declare a Site: kubectl explain sites.spec", "没有站点；请创建 Site：kubectl explain sites.spec")
 }
 
 /// An empty list.
 pub fn no_districts() -> Bilingual {
-    both("There are no districts: kubectl apply a District", "没有区：请创建 District")
+    both("There are no districts; declare a District: kubectl explain districts.spec", "没有区；请创建 District：kubectl explain districts.spec")
 }
 
 /// An empty list.
@@ -24,7 +24,10 @@ pub fn no_applications(namespace: &str, place: &str) -> Bilingual {
 
 /// An empty list.
 pub fn no_repositories(namespace: &str) -> Bilingual {
-    both(format!("There are no repositories in {namespace}: kubectl apply a BackupRepository"), format!("{namespace} 中没有备份库：请创建 BackupRepository"))
+    both(
+        format!("There are no repositories in {namespace}; declare a BackupRepository: kubectl explain backuprepositories.spec"),
+        format!("{namespace} 中没有备份库；请创建 BackupRepository：kubectl explain backuprepositories.spec"),
+    )
 }
 
 /// An empty list.
@@ -47,7 +50,10 @@ pub fn no_restores(namespace: &str, place: &str) -> Bilingual {
 
 /// An empty list.
 pub fn no_plans(namespace: &str) -> Bilingual {
-    both(format!("There are no plans in {namespace}: kubectl apply a RecoveryPlan"), format!("{namespace} 中没有预案：请创建 RecoveryPlan"))
+    both(
+        format!("There are no plans in {namespace}; declare a RecoveryPlan: kubectl explain recoveryplans.spec"),
+        format!("{namespace} 中没有预案；请创建 RecoveryPlan：kubectl explain recoveryplans.spec"),
+    )
 }
 
 /// An empty list.
@@ -63,16 +69,18 @@ pub fn no_drills(namespace: &str, plan: Option<&str>, place: &str) -> Bilingual 
 /// An empty list.
 pub fn no_policies(namespace: &str) -> Bilingual {
     both(
-        format!("There are no backup policies in {namespace}, so nothing is backed up unless somebody asks: kubectl apply a BackupPolicy"),
-        format!("{namespace} 中没有备份策略，无人要求时不会备份：请创建 BackupPolicy"),
+        format!(
+            "There are no backup policies in {namespace}, so nothing is backed up unless somebody asks; declare a BackupPolicy: kubectl explain backuppolicies.spec"
+        ),
+        format!("{namespace} 中没有备份策略，无人要求时不会备份；请创建 BackupPolicy：kubectl explain backuppolicies.spec"),
     )
 }
 
 /// An empty list.
 pub fn no_windows(namespace: &str) -> Bilingual {
     both(
-        format!("There are no maintenance windows in {namespace}: kubectl apply a MaintenanceWindow"),
-        format!("{namespace} 中没有维护窗口：请创建 MaintenanceWindow"),
+        format!("There are no maintenance windows in {namespace}; declare a MaintenanceWindow: kubectl explain maintenancewindows.spec"),
+        format!("{namespace} 中没有维护窗口；请创建 MaintenanceWindow：kubectl explain maintenancewindows.spec"),
     )
 }
 
@@ -210,7 +218,10 @@ pub fn backups_shown(shown: usize, all: usize) -> Bilingual {
 
 /// An empty list.
 pub fn no_profiles() -> Bilingual {
-    both("There are no profiles: kubectl apply a PlatformProfile", "没有规范：请创建 PlatformProfile")
+    both(
+        "There are no profiles; declare a PlatformProfile: kubectl explain platformprofiles.spec",
+        "没有规范；请创建 PlatformProfile：kubectl explain platformprofiles.spec",
+    )
 }
 
 /// The operator has not looked yet.

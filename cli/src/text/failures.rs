@@ -189,7 +189,10 @@ pub fn no_district_named(namespace: &str, names: &[String]) -> Bilingual {
 
 fn known_districts(names: &[String]) -> (String, String) {
     if names.is_empty() {
-        return ("there are none yet: kubectl apply a District".into(), "尚无任何区：请创建 District".into());
+        return (
+            "there are none yet; declare a District: kubectl explain districts.spec".into(),
+            "尚无任何区；请创建 District：kubectl explain districts.spec".into(),
+        );
     }
     (format!("available: {}", names.join(", ")), format!("现有：{}", names.join("、")))
 }

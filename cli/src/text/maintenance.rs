@@ -20,7 +20,10 @@ pub fn no_tickets(namespace: &str, place: &str) -> Bilingual {
 
 /// No roster.
 pub fn no_roster(namespace: &str) -> Bilingual {
-    both(format!("there is no roster in {namespace}: kubectl apply a DutyRoster"), format!("{namespace} 中没有值班表：请创建 DutyRoster"))
+    both(
+        format!("there is no roster in {namespace}; declare a DutyRoster (docs/FIRST-NIGHT.md has one): kubectl explain dutyrosters.spec"),
+        format!("{namespace} 中没有值班表；请创建 DutyRoster（示例见 docs/FIRST-NIGHT.md）：kubectl explain dutyrosters.spec"),
+    )
 }
 
 /// Several rosters.
