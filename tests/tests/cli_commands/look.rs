@@ -76,7 +76,7 @@ async fn fault_h15_what_is_only_advised_stands_apart_and_needs_nobody() {
         lines[head + 1..],
         [
             "· platform advised  Balanced: Storage supports 17 applications, Network 62; strengthen Storage first  p861 platform gaps -d advised",
-            "· platform advised  Items: no application provides knowledge  p861 platform gaps -d advised",
+            "· platform advised  Items: the profile expects knowledge, and no application provides it; declare spec.profileItem: knowledge in the Application that does  p861 platform gaps -d advised",
         ]
     );
     let page = hub.p861(&["status", "-o", "json"]).json();
