@@ -176,7 +176,7 @@ reasons! {
     HalfRestored: "A restore ended half way in the application: a backup that is taken of it since then holds a mixture.",
     HistoryUnreadable: "What a platform has recorded for its forecast can't be read.",
     KeyRefused: "A key file of the repository asks for more memory or time than is spent on one, or is none.",
-    KeyWrong: "The repository's password is wrong.",
+    KeyWrong: "The password of spec.encryption.keySecretRef opens none of the repository's keys: the repository was made with another one.",
     LeaseUnreadable: "The record of the repository's leases can't be read.",
     MarkerUnreadable: "The application's data marker can't be read.",
     MoverLost: "A mover ended without a result.",

@@ -45,6 +45,41 @@ fn asked(words: &[OsString], root: &Command) -> Option<(usize, Asked)> {
     None
 }
 
+/// The commands that a line names.
+pub struct Walk<'a> {
+    /// The innermost one.
+    pub at: &'a Command,
+    /// Where their names stand.
+    pub named: Vec<usize>,
+    /// The word that should name another, and names none.
+    pub stopped: Option<usize>,
+}
+
+/// Finds the commands that a line names, past the options of every command and their values. `root` is a built command.
+pub fn walk<'a>(root: &'a Command, words: &[OsString]) -> Walk<'a> {
+    let mut found = Walk { at: root, named: Vec::new(), stopped: None };
+    let mut rest = words.iter().enumerate().skip(1);
+    while let Some((index, word)) = rest.next() {
+        let word = word.to_string_lossy();
+        if word == "--" {
+            break;
+        }
+        if word.starts_with('-') {
+            if takes_the_next(root, &word) {
+                rest.next();
+            }
+            continue;
+        }
+        let Some(inner) = found.at.find_subcommand(word.as_ref()) else {
+            found.stopped = found.at.has_subcommands().then_some(index);
+            break;
+        };
+        found.at = inner;
+        found.named.push(index);
+    }
+    found
+}
+
 /// Whether an option of every command has its value in the next word.
 fn takes_the_next(root: &Command, option: &str) -> bool {
     let is_it = |argument: &&clap::Arg| match option.strip_prefix("--") {
@@ -57,6 +92,23 @@ fn takes_the_next(root: &Command, option: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_commands_that_a_line_names_are_found_past_the_options() {
+        let mut root = super::super::grammar();
+        root.build();
+        for (line, at, named, stopped) in [
+            ("p861 -d shinan app status approval", "status", vec![3, 4], None),
+            ("p861 -d app ap status approval", "p861", vec![], Some(3)),
+            ("p861 --district=shinan drill --lang zh runn core", "drill", vec![2], Some(5)),
+            ("p861 drill run --type status core", "run", vec![1, 2], None),
+            ("p861 -- drill", "p861", vec![], None),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let found = walk(&root, &words);
+            assert_eq!((found.at.get_name(), found.named, found.stopped), (at, named, stopped), "{line}");
+        }
+    }
 
     #[test]
     fn help_and_version_are_asked_for_by_a_word_as_by_an_option() {

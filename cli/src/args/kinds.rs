@@ -1,6 +1,6 @@
 //! Kinds of objects, as people type them.
 
-use crate::text::{Bilingual, perhaps};
+use crate::text::{Bilingual, nearest, perhaps};
 use p861_crds::protection::restore::ResourceSelector;
 
 /// Kinds that every cluster has in its namespaces: API group, kind, plural, and what kubectl calls it for short.
@@ -61,7 +61,16 @@ pub fn kind(text: &str) -> Result<ResourceSelector, String> {
 /// The cluster's own kind that was perhaps meant.
 pub fn kind_that_looks_like(text: &str) -> Bilingual {
     let word = text.split(['.', '/']).next().unwrap_or_default();
-    perhaps(word, KNOWN.iter().map(|(_, kind, ..)| *kind))
+    perhaps(word, kinds())
+}
+
+/// The cluster's own kind whose name looks most like a word.
+pub fn nearest_kind(word: &str) -> Option<&'static str> {
+    nearest(word, kinds())
+}
+
+fn kinds() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|(_, kind, ..)| *kind)
 }
 
 /// What stands for every kind.

@@ -1,6 +1,6 @@
 //! Nouns and verbs of the feature area *maintenance*.
 
-use super::Name;
+use super::{DurationText, Name};
 use clap::{Args, Subcommand, ValueEnum};
 use p861_crds::maintenance::{
     ticket::{Grade, Resolution},
@@ -116,17 +116,17 @@ pub struct TicketOpen {
     #[arg(long, value_name = "WINDOW")]
     pub window: Option<String>,
     /// Expected duration of the change: it does not start if its window closes sooner
-    #[arg(long = "expected", value_name = "DURATION")]
-    pub expected: Option<String>,
+    #[arg(long = "expected", value_name = "DURATION", value_parser = super::duration_text)]
+    pub expected: Option<DurationText>,
     /// How long an upgraded component must stay healthy on a site before the next site follows; default: 10m, or the template's
-    #[arg(long, value_name = "DURATION")]
-    pub watch: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = super::duration_text)]
+    pub watch: Option<DurationText>,
     /// Node to drain for the change: SITE/NODE
     #[arg(long, value_name = "SITE/NODE", requires = "of_change", conflicts_with = "component")]
     pub drain: Option<String>,
     /// Maximum time to drain the node; default: 30m, or the template's
-    #[arg(long, value_name = "DURATION")]
-    pub drain_deadline: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = super::duration_text)]
+    pub drain_deadline: Option<DurationText>,
     /// Drain pods with emptyDir data, too; the data is deleted with them
     #[arg(long, requires = "of_change")]
     pub delete_emptydir_data: bool,

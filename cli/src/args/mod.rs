@@ -7,7 +7,8 @@ mod maintenance;
 mod nouns;
 mod runs;
 
-pub use kinds::{kind, kind_that_looks_like, resource, typed as typed_kind};
+pub use asking::{Walk, walk};
+pub use kinds::{kind, kind_that_looks_like, nearest_kind, resource, typed as typed_kind};
 pub use maintenance::*;
 pub use nouns::*;
 pub use runs::*;
@@ -168,6 +169,14 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
     p861_core::time::parse_duration(text).map_err(|error| error.to_string())
 }
 
+/// A duration as it was typed, which is sent so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DurationText(pub String);
+
+fn duration_text(text: &str) -> Result<DurationText, String> {
+    duration(text).map(|_| DurationText(text.to_owned()))
+}
+
 /// What can be explained.
 #[derive(Clone, Debug)]
 pub enum Explainable {
@@ -177,10 +186,14 @@ pub enum Explainable {
     Alert(&'static Alert),
 }
 
+/// The names of what can be explained.
+pub fn explainable_names() -> impl Iterator<Item = &'static str> {
+    Reason::ALL.iter().map(Reason::as_str).chain(ALERTS.iter().map(|alert| alert.name))
+}
+
 /// A reason or an alert that there is, whatever the case of its letters. A wrong one is answered with the one that was meant, and shells complete it.
 fn explainable() -> impl TypedValueParser<Value = Explainable> {
-    let names = Reason::ALL.iter().map(Reason::as_str).chain(ALERTS.iter().map(|alert| alert.name));
-    PossibleValuesParser::new(names).map(|typed| {
+    PossibleValuesParser::new(explainable_names()).map(|typed| {
         let alert = ALERTS.iter().find(|alert| alert.name.eq_ignore_ascii_case(&typed));
         let reason = || Reason::ALL.iter().find(|reason| reason.as_str().eq_ignore_ascii_case(&typed)).cloned();
         alert.map_or_else(|| Explainable::Reason(reason().unwrap_or_else(|| Reason::from_text(&typed))), Explainable::Alert)
@@ -258,6 +271,25 @@ pub fn run_so_far(line: &[OsString]) -> Option<(&'static str, String)> {
     let (_, of_verb) = of_noun.subcommand()?;
     let noun = ["backup", "restore", "drill"].into_iter().find(|run| *run == noun)?;
     Some((noun, of_verb.try_get_one::<String>("name").ok().flatten()?.clone()))
+}
+
+/// The words of a line with an option in the place of a word that asks for help or the version.
+pub fn settled(words: &[OsString]) -> Vec<OsString> {
+    asking::as_options(words.to_vec(), &grammar())
+}
+
+/// Whether a line is understood, and what is wrong with it otherwise. `command` is the whole command, built.
+///
+/// # Errors
+/// clap's; none if help or the version is asked for.
+pub fn understood(command: &clap::Command, words: &[OsString]) -> Result<(), clap::Error> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    // Whatever the file is called, what is printed has the program's own name.
+    let named = std::iter::once(OsString::from(command.get_name().to_owned())).chain(words.iter().skip(1).cloned());
+    match command.clone().try_get_matches_from(named) {
+        Err(error) if !matches!(error.kind(), DisplayHelp | DisplayVersion) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a command that a status or a condition names is one of this program's.

@@ -111,7 +111,7 @@ pub struct ActWithReason {
 pub struct ActOnStepWithReason {
     /// The run
     pub name: String,
-    /// The step; optional if there is only one candidate
+    /// The step: its name as the view shows it, in quotes, or its id (p861 plan check PLAN --steps, or -o json); optional if there is only one candidate
     pub step: Option<String>,
     /// Reason, recorded in the journal and the report; required, asked for at a terminal
     #[arg(long, value_name = "TEXT")]
@@ -123,7 +123,7 @@ pub struct ActOnStepWithReason {
 pub struct ActOnStep {
     /// The run
     pub name: String,
-    /// The step; optional if there is only one candidate
+    /// The step: its name as the view shows it, in quotes, or its id (p861 plan check PLAN --steps, or -o json); optional if there is only one candidate
     pub step: Option<String>,
     /// Reason, recorded in the journal and the report
     #[arg(long, value_name = "TEXT")]
@@ -135,7 +135,7 @@ pub struct ActOnStep {
 pub struct Answer {
     /// The run
     pub name: String,
-    /// The step; optional if there is only one candidate
+    /// The step: its name as the view shows it, in quotes, or its id (p861 plan check PLAN --steps, or -o json); optional if there is only one candidate
     pub step: Option<String>,
     /// Answer yes
     #[arg(long, conflicts_with = "no")]

@@ -8,7 +8,7 @@ use crate::{
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone, elapsed},
     hub::{Hub, Read},
-    run::Outline,
+    run::{Outline, label},
     text::{self, Bilingual, Language, Word},
 };
 use jiff::Timestamp;
@@ -34,6 +34,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(400);
 
 /// Compiled steps whose digest is the object's.
 pub struct Steps {
+    /// The noun of the views that show how they go on, if one does.
+    seen_as: Option<&'static str>,
     plan: Plan<Action>,
     /// Where each stands, in the plan's order; empty before they begin.
     course: Vec<StepTimeline>,
@@ -128,6 +130,8 @@ struct About {
 impl About {
     fn judge(&self, texts: &BTreeMap<String, String>, map: &str, is_theirs: impl Fn(&str) -> bool) -> Shown {
         let (kind, name) = (self.kind, self.name.as_str());
+        // Those of a plan are called as in the view of its drills.
+        let seen_as = (kind == "plan").then_some("drill");
         let Some(plan) = texts.get(PLAN) else { return Shown::Withheld(text::steps_missing(kind, name, map)) };
         let unreadable = |why: String| Shown::Withheld(text::steps_unreadable(kind, name, map, &why));
         let plan: Plan<Action> = match serde_json::from_str(plan) {
@@ -137,13 +141,13 @@ impl About {
         if !is_theirs(plan.digest()) {
             return Shown::Withheld(text::steps_differ(kind, name, map));
         }
-        let Some(records) = texts.get(RECORDS) else { return Shown::Steps(Box::new(Steps { plan, course: Vec::new() })) };
+        let Some(records) = texts.get(RECORDS) else { return Shown::Steps(Box::new(Steps { seen_as, plan, course: Vec::new() })) };
         let course = Journal::from_lines(records).map_err(|error| error.to_string()).and_then(|journal| {
             let summed = summary(&plan, &journal, Timestamp::now()).map_err(|error| error.to_string())?;
             Ok(summed.timeline)
         });
         match course {
-            Ok(course) => Shown::Steps(Box::new(Steps { plan, course })),
+            Ok(course) => Shown::Steps(Box::new(Steps { seen_as, plan, course })),
             Err(why) => unreadable(why),
         }
     }
@@ -177,6 +181,11 @@ impl Shown {
 }
 
 impl Steps {
+    /// What a step is called: its name in the views, or else its id.
+    fn name(&self, step: &Step<Action>, language: Language) -> String {
+        self.seen_as.map_or_else(|| step.id.to_string(), |noun| label(noun, step.id.as_str(), language))
+    }
+
     /// In the form of the plan's other views.
     pub fn outline(&self) -> Outline {
         Outline::of(&self.plan)
@@ -191,7 +200,7 @@ impl Steps {
         let mut table = Table::new(language, &heads);
         for (at, step) in self.plan.steps().iter().enumerate() {
             let course = self.course.get(at);
-            let mut row = vec![mark(course).with(step.id.as_str()), deadline(step, language)];
+            let mut row = vec![mark(course).with(self.name(step, language)), deadline(step, language)];
             row.extend(begun.then(|| times(course, clock, language)));
             let work = Line::of(text::step_does(step).pick(language));
             // Of one that has ended it is known.

@@ -53,7 +53,7 @@ pub async fn show_run<K: Watched>(context: &Context<'_>, name: &str) -> Result<E
     let (hub, printer) = (&context.hub, context.printer);
     let read = hub.get_here::<K>(name).await?;
     let mut lines = if printer.structured() || printer.output == Output::Name { Vec::new() } else { standing(hub, &read.object, printer.language).await };
-    lines.extend(read.object.refused().iter().map(|refused| refusal(refused, printer.language)));
+    lines.extend(read.object.refused().iter().map(|refused| refusal(K::NOUN, refused, printer.language)));
     print_object(printer, &read, |_| lines)?;
     Ok(code_of(&read.object))
 }

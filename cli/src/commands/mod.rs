@@ -10,6 +10,8 @@ mod district;
 mod drill;
 mod duty;
 mod explain;
+#[cfg(test)]
+mod headings;
 mod known;
 mod list;
 mod man;

@@ -15,7 +15,7 @@ use crate::{
     format::{Line, Table, Tone},
     hub::Hub,
     printer::Output,
-    run::Outline,
+    run::{Outline, label},
     text::{self, Language},
 };
 use kube::ResourceExt as _;
@@ -26,6 +26,8 @@ use p861_crds::{
 };
 use serde_json::json;
 
+/// A plan's steps are those of its drills.
+const DRILL: &str = "drill";
 /// The key of a plan's steps.
 pub const STEPS: &str = "steps.json";
 
@@ -73,11 +75,11 @@ fn passed(plan: &RecoveryPlan) -> Line {
 }
 
 fn table(plans: &[RecoveryPlan], wide: bool, language: Language) -> Vec<Line> {
-    let mut heads = vec![text::PLAN, text::ACTIVE, text::EPOCH, text::READY, text::CHECKS, text::DRILLED, text::RTO, text::TARGET, text::RUN];
+    let mut heads = vec![text::PLAN, text::ACTIVE, text::EPOCH, text::READY, text::CHECKS, text::DRILLED, text::RTO, text::RTO_TARGET, text::RUN];
     if wide {
         heads.extend([text::DRILL, text::WRITER]);
     }
-    let mut table = Table::new(language, &heads).spare(&[text::EPOCH, text::TARGET, text::ACTIVE, text::RTO, text::RUN]);
+    let mut table = Table::new(language, &heads).spare(&[text::EPOCH, text::RTO_TARGET, text::ACTIVE, text::RTO, text::RUN]);
     for plan in plans {
         let status = plan.status.clone().unwrap_or_default();
         let mut row = vec![
@@ -207,16 +209,22 @@ fn results(hub: &Hub, plan: &str, checks: &[PreflightCheck], language: Language)
     table.lines()
 }
 
-/// The steps with their deadlines, and the waves in which they may run.
+/// Steps as the view of a drill calls them.
+fn named<'a>(ids: impl Iterator<Item = &'a str>, language: Language) -> String {
+    page::listed(ids.map(|id| label(DRILL, id, language)), language)
+}
+
+/// The steps with their deadlines, and the waves in which they may run. They are called as the view of a drill calls them.
 fn steps(outline: &Outline, what: &PlanCheck, language: Language) -> Vec<Line> {
     let mut lines = Vec::new();
     if what.steps {
-        let mut table = Table::new(language, &[text::STEP, text::DEADLINE, text::AFTER]);
+        let mut table = Table::new(language, &[text::STEP, text::ID, text::DEADLINE, text::AFTER]).spare(&[text::AFTER]);
         for step in &outline.0 {
             table.row(vec![
+                Line::of(label(DRILL, &step.id, language)),
                 Line::of(&step.id),
                 cell(step.deadline.as_ref().map(|deadline| text::span(deadline, language))),
-                Line::toned(Tone::Dim, page::listed(&step.after, language)),
+                Line::toned(Tone::Dim, named(step.after.iter().map(String::as_str), language)),
             ]);
         }
         lines.extend(table.lines());
@@ -224,9 +232,33 @@ fn steps(outline: &Outline, what: &PlanCheck, language: Language) -> Vec<Line> {
     if what.graph {
         let mut table = Table::bare();
         for (number, wave) in outline.waves().iter().enumerate() {
-            table.row(vec![Line::toned(Tone::Dim, format!("{:>3}", number + 1)), Line::of(page::listed(wave, language))]);
+            table.row(vec![Line::toned(Tone::Dim, format!("{:>3}", number + 1)), Line::of(named(wave.iter().copied(), language))]);
         }
         lines.extend(table.lines());
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::steps_called;
+
+    #[test]
+    fn a_plans_steps_have_the_names_that_the_view_of_a_drill_shows_and_the_ids_behind_them() {
+        let outline = Outline::parse(r#"[{"id":"restore/a/objects"},{"id":"restore/a/objects-again","after":["restore/a/objects"]},{"id":"clean-up"}]"#);
+        let outline = outline.expect("an outline");
+        let ids: Vec<String> = outline.0.iter().map(|step| step.id.clone()).collect();
+        let what = PlanCheck { name: "core".into(), steps: true, graph: true };
+        for (language, again) in [(Language::En, "a try refused objects again"), (Language::Zh, "a 重试被拒的对象")] {
+            let lines: Vec<String> = steps(&outline, &what, language).iter().map(ToString::to_string).collect();
+            for id in &ids {
+                let shown = label(DRILL, id, language);
+                assert!(lines.iter().any(|line| line.starts_with(&shown) && line.contains(id)), "{shown} {id}: {lines:#?}");
+                assert!(lines.iter().any(|line| line.trim_start().starts_with(|first: char| first.is_ascii_digit()) && line.contains(&shown)), "{lines:#?}");
+                assert_eq!(steps_called(DRILL, &ids, &shown), [id], "what is shown can be typed");
+            }
+            assert_eq!(label(DRILL, "restore/a/objects-again", language), again);
+        }
+    }
 }

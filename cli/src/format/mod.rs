@@ -7,7 +7,7 @@ mod table;
 mod wrap;
 
 pub use clock::{Clock, default_zone};
-pub use fit::{Room, fitted};
+pub use fit::{Room, fitted, on_screen};
 pub use line::{Line, Tone, harmless_json, width};
 pub use p861_core::shown::running as elapsed;
 pub use table::Table;

@@ -115,11 +115,7 @@ impl Hub {
         if let Some(district) = districts.iter().find(|district| district.hub_namespace() == self.namespace) {
             return Ok(Meant::District(Box::new(district.clone())));
         }
-        if global.namespace.is_some() {
-            return Ok(Meant::Namespace { readable: true });
-        }
-        let names: Vec<String> = districts.iter().map(ResourceExt::name_any).collect();
-        Ok(Meant::Nowhere(text::no_district_meant(&self.namespace, &names)))
+        Ok(nobodys(&self.namespace, global, &districts))
     }
 
     fn enter(&mut self, district: District) {
@@ -149,6 +145,16 @@ impl Hub {
     }
 }
 
+/// What a namespace means that is no district's. The operator's own has what is the city's; on a hub without districts, one that is named is what it is.
+fn nobodys(namespace: &str, global: &Global, districts: &[District]) -> Meant {
+    let names: Vec<String> = districts.iter().map(ResourceExt::name_any).collect();
+    match &global.namespace {
+        Some(_) if districts.is_empty() || *namespace == global.operator_namespace => Meant::Namespace { readable: true },
+        Some(_) => Meant::Nowhere(text::no_district_named(namespace, &names)),
+        None => Meant::Nowhere(text::no_district_meant(namespace, &names)),
+    }
+}
+
 /// A command with the options of a place. What isn't ours stays as it is.
 pub fn typed(command: &str, place: &str) -> String {
     if command.starts_with("p861 ") { format!("{command}{place}") } else { command.to_owned() }
@@ -165,7 +171,7 @@ pub fn place(global: &Global) -> String {
 }
 
 /// A word as a shell reads it back.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:@=+,%".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
@@ -180,6 +186,28 @@ mod tests {
             Global { district: Some("shinan".into()), context: Some("hub of laoshan".into()), kubeconfig: Some("/home/li/it's".into()), ..Global::default() };
         assert_eq!(place(&global), r" --kubeconfig '/home/li/it'\''s' --context 'hub of laoshan' -d shinan");
         assert_eq!(place(&Global::default()), "", "the kubeconfig's own context needs no option");
+    }
+
+    #[test]
+    fn a_namespace_of_no_district_is_refused_whether_it_is_typed_or_the_kubeconfigs() {
+        let district: District = serde_json::from_value(serde_json::json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District",
+            "metadata": {"name": "shinan"}, "spec": {"code": "370202", "names": {"en": "Shinan"}, "sites": [{"siteRef": {"name": "a"}, "role": "Primary"}]}}))
+        .expect("a district");
+        let of = |typed: Option<&str>, namespace: &str, districts: &[District]| {
+            let global = Global { namespace: typed.map(Into::into), operator_namespace: "p861-system".into(), ..Global::default() };
+            match nobodys(namespace, &global, districts) {
+                Meant::Nowhere(why) => Some(why.en),
+                Meant::District(_) | Meant::Namespace { .. } => None,
+            }
+        };
+        let one = [district];
+        let said = "namespace default belongs to no district: use -d DISTRICT instead of -n; available: shinan";
+        assert_eq!(of(Some("default"), "default", &one).as_deref(), Some(said));
+        let slip = of(Some("shinann"), "shinann", &one).expect("refused");
+        assert!(slip.contains("belongs to no district, perhaps shinan: use -d"), "{slip}");
+        assert!(of(None, "default", &one).is_some_and(|said| said.contains("of the kubeconfig")));
+        assert_eq!(of(Some("p861-system"), "p861-system", &one), None, "what is the city's");
+        assert_eq!(of(Some("default"), "default", &[]), None, "there are no districts that it could belong to");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Keys of the live view. Pure: from a key and the run to an action.
 
-use super::{Snapshot, is_hold, screen::Key};
+use super::{Snapshot, is_hold, label, screen::Key};
 use crate::{
-    format::{Line, Room, Tone, fitted, width},
+    format::{Line, Room, Tone, fitted, on_screen, width},
     text::{self, Bilingual, Language},
 };
 use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
@@ -177,7 +177,9 @@ impl Console {
         if self.question.is_none() && !self.cleaning && !self.leaving {
             lines.extend(self.keys(seen, language, columns));
         }
-        fitted(&lines, Room { columns: Some(columns), every_column: false })
+        let lines = fitted(&lines, Room { columns: Some(columns), every_column: false });
+        // What is wider than the screen is broken, too: a reason that is typed has no end.
+        lines.iter().flat_map(|line| on_screen(line, columns, 0)).collect()
     }
 
     /// What was said, and what is asked.
@@ -193,7 +195,8 @@ impl Console {
             None if self.cleaning => lines.push(Line::toned(Tone::Warn, text::ask_clean_up().pick(language))),
             None if self.leaving => lines.push(Line::toned(Tone::Warn, text::ask_leaving(seen.noun).pick(language))),
             Some(question) => {
-                let ask = text::ask_reason(question.action, question.step.as_deref(), question.answer, question.required);
+                let step = question.step.as_deref().map(|step| label(seen.noun, step, language));
+                let ask = text::ask_reason(question.action, step.as_deref(), question.answer, question.required);
                 lines.push(Line::toned(Tone::Strong, ask.pick(language)).with(" ").with(&question.text).with("▏"));
             }
             None => {}

@@ -1,9 +1,9 @@
-//! Watching on a terminal: the tree, drawn anew at every change and every half second, and the keys that act on the run.
+//! Watching on a terminal: the tree, whose changed lines are drawn at every change and every half second, and the keys that act on the run.
 
 use super::{
     Story,
     console::{Console, Intent},
-    is_hold, kept_until, plain,
+    is_hold, kept_until, label, plain,
     screen::{Key, Screen},
     tree::Tree,
     updates::{Update, updates},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    format::{Line, Tone, elapsed},
+    format::{Line, Room, Tone, elapsed, fitted},
     hub::{Hub, Leaderless, Refused, Seen, append_action, follow_lead},
     printer::Printer,
     text,
@@ -121,7 +121,8 @@ impl<K: Watched> View<'_, K> {
         let known = self.now.as_ref().map(|run| run.refused());
         if let Some(refused) = seen.refused.iter().rfind(|refused| known.as_ref().is_some_and(|known| !known.contains(refused))) {
             let Refused { action, why, .. } = refused;
-            self.console.message = Some((Tone::Bad, text::action_refused(action.action, action.step.as_deref(), action.by.as_deref(), why)));
+            let step = action.step.as_deref().map(|step| label(K::NOUN, step, self.printer.language));
+            self.console.message = Some((Tone::Bad, text::action_refused(action.action, step.as_deref(), action.by.as_deref(), why)));
         }
         let changes = self.story.update(clock.now, &seen);
         self.log.extend(plain::lines(&changes, &seen, &clock, self.printer.language, self.hub.place()));
@@ -133,7 +134,8 @@ impl<K: Watched> View<'_, K> {
         let current = self.now.as_ref().map(|run| run.current_steps()).unwrap_or_default();
         let keeps = action.answer.as_deref() == Some("no") && current.iter().any(|step| is_hold(step) && Some(&step.id) == action.step.as_ref());
         let kept = keeps.then(|| kept_until(current, &self.hub.clock.at(Timestamp::now()))).flatten();
-        kept.unwrap_or_else(|| text::action_asked(action.action, action.step.as_deref()))
+        let step = action.step.as_deref().map(|step| label(K::NOUN, step, self.printer.language));
+        kept.unwrap_or_else(|| text::action_asked(action.action, step.as_deref()))
     }
 
     fn press(&mut self, key: Key) -> Intent {
@@ -161,6 +163,7 @@ impl<K: Watched> View<'_, K> {
         } else if let Some(leaderless) = (*self.lead.borrow()).filter(|_| !seen.phase.is_end()) {
             foot.push(Line::toned(Tone::Warn, text::run_stands_still(&leaderless.said(&clock)).pick(language)));
         }
+        let mut foot = fitted(&foot, Room { columns: Some(columns), every_column: false });
         if keys {
             foot.extend(self.console.foot(&seen, language, columns));
         }

@@ -92,9 +92,10 @@ pub fn kept_until(current: &[CurrentStep], clock: &Clock) -> Option<text::Biling
 }
 
 /// What had no effect, and why, in a line.
-pub fn refusal(refused: &Refused, language: Language) -> Line {
+pub fn refusal(noun: &str, refused: &Refused, language: Language) -> Line {
     let Refused { action, why, .. } = refused;
-    Line::toned(Tone::Bad, "✗ ").with(text::action_refused(action.action, action.step.as_deref(), action.by.as_deref(), why).pick(language))
+    let step = action.step.as_deref().map(|step| label(noun, step, language));
+    Line::toned(Tone::Bad, "✗ ").with(text::action_refused(action.action, step.as_deref(), action.by.as_deref(), why).pick(language))
 }
 
 /// The message of the condition `Succeeded` of a run that has not begun.

@@ -45,7 +45,8 @@ fn line(told: &Told, seen: &Snapshot, clock: &Clock, language: Language, place: 
         }
         Change::Refused(refused) => {
             let Refused { action, why, .. } = refused.as_ref();
-            let said = text::action_refused(action.action, action.step.as_deref(), action.by.as_deref(), why);
+            let step = action.step.as_deref().map(name);
+            let said = text::action_refused(action.action, step.as_deref(), action.by.as_deref(), why);
             written(text::VERB_REFUSED, said.pick(language).to_owned())
         }
         Change::Ended(id, how, took) => {

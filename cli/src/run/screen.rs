@@ -56,7 +56,10 @@ pub enum Key {
 pub struct Screen {
     stand: Stand,
     colour: bool,
-    drawn: u16,
+    /// The lines that stand there.
+    shown: Vec<String>,
+    /// The terminal's size when they were drawn.
+    size: Option<(u16, u16)>,
     stop: Arc<AtomicBool>,
 }
 
@@ -73,7 +76,7 @@ impl Screen {
         terminal::enable_raw_mode().map_err(trouble)?;
         // What was typed before the view was there is not for its keys: of a pasted block the rest would pause the run, skip a step, or abort it.
         let _ = tcflush(io::stdin(), QueueSelector::IFlush);
-        let screen = Self { stand, colour, drawn: 0, stop: Arc::new(AtomicBool::new(false)) };
+        let screen = Self { stand, colour, shown: Vec::new(), size: None, stop: Arc::new(AtomicBool::new(false)) };
         let mut out = io::stdout();
         if stand == Stand::Whole {
             queue!(out, EnterAlternateScreen).map_err(trouble)?;
@@ -92,30 +95,52 @@ impl Screen {
         (usize::from(rows.max(1)), usize::from(columns.saturating_sub(1).max(1)))
     }
 
-    /// Draws lines instead of those before.
+    /// Draws lines instead of those before: those that differ.
     pub fn draw(&mut self, lines: &[Line]) -> Result<()> {
         self.write(lines).map_err(trouble)
     }
 
     fn write(&mut self, lines: &[Line]) -> io::Result<()> {
+        let lines: Vec<String> = lines.iter().map(|line| line.render(self.colour)).collect();
+        let size = terminal::size().ok();
+        // What a terminal does with its lines when it becomes wider or narrower nobody knows.
+        let anew = self.shown.is_empty() || size != self.size;
+        if !anew && lines == self.shown {
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
-        queue!(out, BeginSynchronizedUpdate)?;
-        match self.stand {
-            Stand::Whole => queue!(out, MoveTo(0, 0))?,
-            Stand::Below if self.drawn > 1 => queue!(out, MoveUp(self.drawn - 1), MoveToColumn(0))?,
-            Stand::Below => queue!(out, MoveToColumn(0))?,
-        }
-        for (number, line) in lines.iter().enumerate() {
-            if number > 0 {
-                out.write_all(b"\r\n")?;
-            }
-            out.write_all(line.render(self.colour).as_bytes())?;
-            queue!(out, Clear(ClearType::UntilNewLine))?;
-        }
-        queue!(out, Clear(ClearType::FromCursorDown), EndSynchronizedUpdate)?;
-        self.drawn = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+        out.write_all(&drawing(self.stand, &self.shown, &lines, anew)?)?;
+        (self.shown, self.size) = (lines, size);
         out.flush()
     }
+}
+
+/// What is written so that lines stand where others are shown: those that differ, or `anew` all of them. The cursor stands in the last one, before and afterwards.
+fn drawing(stand: Stand, shown: &[String], lines: &[String], anew: bool) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    queue!(out, BeginSynchronizedUpdate)?;
+    match (stand, u16::try_from(shown.len()).unwrap_or(u16::MAX)) {
+        (Stand::Whole, _) => queue!(out, MoveTo(0, 0))?,
+        (Stand::Below, 0 | 1) => queue!(out, MoveToColumn(0))?,
+        (Stand::Below, drawn) => queue!(out, MoveUp(drawn - 1), MoveToColumn(0))?,
+    }
+    for (number, line) in lines.iter().enumerate() {
+        if number > 0 {
+            out.write_all(b"\r\n")?;
+        }
+        if anew || shown.get(number) != Some(line) {
+            out.write_all(line.as_bytes())?;
+            queue!(out, Clear(ClearType::UntilNewLine))?;
+        }
+    }
+    if anew {
+        queue!(out, Clear(ClearType::FromCursorDown))?;
+    } else if lines.len() < shown.len() {
+        out.write_all(b"\r\n")?;
+        queue!(out, Clear(ClearType::FromCursorDown), MoveUp(1))?;
+    }
+    queue!(out, EndSynchronizedUpdate)?;
+    Ok(out)
 }
 
 impl Drop for Screen {
@@ -125,7 +150,7 @@ impl Drop for Screen {
         // Nothing can be done about a terminal that went away.
         let _ = match self.stand {
             Stand::Whole => queue!(out, LeaveAlternateScreen, Show),
-            Stand::Below => queue!(out, Show).and_then(|()| if self.drawn > 0 { out.write_all(b"\r\n") } else { Ok(()) }),
+            Stand::Below => queue!(out, Show).and_then(|()| if self.shown.is_empty() { Ok(()) } else { out.write_all(b"\r\n") }),
         };
         let _ = out.flush();
         let _ = terminal::disable_raw_mode();
@@ -162,5 +187,42 @@ fn meaning(event: &Event) -> Option<Key> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(ToString::to_string).collect()
+    }
+
+    fn drawn(stand: Stand, shown: &[String], lines: &[String], anew: bool) -> String {
+        String::from_utf8(drawing(stand, shown, lines, anew).expect("drawn")).expect("UTF-8")
+    }
+
+    #[test]
+    fn only_lines_that_differ_are_written_again() {
+        let before = texts(&["Drill d 0:01", "alpha", "beta", "gamma"]);
+        let whole = drawn(Stand::Whole, &[], &before, true);
+        assert!(before.iter().all(|line| whole.contains(line)), "{whole:?}");
+        for stand in [Stand::Whole, Stand::Below] {
+            let tick = drawn(stand, &before, &texts(&["Drill d 0:02", "alpha", "beta", "gamma"]), false);
+            assert!(tick.contains("Drill d 0:02") && !["alpha", "beta", "gamma"].iter().any(|line| tick.contains(line)), "{tick:?}");
+            let shorter = drawn(stand, &before, &texts(&["Drill d 0:01", "alpha", "gamma"]), false);
+            assert!(shorter.contains("gamma") && !shorter.contains("alpha"), "{shorter:?}");
+            assert!(shorter.contains("\r\n\u{1b}[J\u{1b}[1A"), "what stood below is gone, and the cursor is in the last line: {shorter:?}");
+            let resized = drawn(stand, &before, &before, true);
+            assert!(before.iter().all(|line| resized.contains(line)), "{resized:?}");
+        }
+    }
+
+    #[test]
+    fn sixteen_minutes_of_a_copy_that_stands_are_few_bytes() {
+        let rest: Vec<String> = (0..30).map(|number| format!("  ✓ step {number} {}", "of a long plan ".repeat(5))).collect();
+        let at = |second: usize| [vec![format!("Drill d · {second}")], rest.clone()].concat();
+        let written: usize = (1..960).map(|second| drawn(Stand::Whole, &at(second - 1), &at(second), false).len()).sum();
+        assert!(written < 200_000, "{written} bytes");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Amount, Ending, Known, Snapshot, State, Story, asked};
 use crate::{
-    format::{Clock, Line, Tone, elapsed},
+    format::{Clock, Line, Tone, elapsed, on_screen},
     text::{self, Language},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -134,6 +134,11 @@ impl Tree<'_> {
         self.columns.min(WIDEST)
     }
 
+    /// Where the times of steps begin.
+    fn time_column(&self) -> usize {
+        TIME.min(self.width().saturating_sub(TIME_WIDTH))
+    }
+
     /// A step's time behind its line: how long it has taken, and how long it took the last time.
     fn timed(&self, line: Line, id: &str, took: Option<SignedDuration>) -> Line {
         let expected = self.story.expected(id);
@@ -151,7 +156,7 @@ impl Tree<'_> {
         } else {
             Tone::Dim
         };
-        line.pad(TIME.min(self.width().saturating_sub(TIME_WIDTH)), 2).tone(tone, text)
+        line.pad(self.time_column(), 2).tone(tone, text)
     }
 
     fn head(&self, columns: usize) -> Line {
@@ -184,7 +189,12 @@ impl Tree<'_> {
         if self.seen.unread_actions > 0 {
             line = line.tone(Tone::Warn, format!(" · {}", text::actions_unread(self.seen.unread_actions).pick(self.language)));
         }
-        line
+        // What the two times of a step are stands above them, where there is room.
+        let column = self.time_column();
+        if line.width() + 2 > column || self.story.steps().iter().all(|known| self.story.expected(&known.id).is_none()) {
+            return line;
+        }
+        line.pad(column, 2).tone(Tone::Dim, text::NOW_AND_LAST_TIME.pick(self.language))
     }
 
     fn body(&self) -> Vec<(About, Line)> {
@@ -205,7 +215,7 @@ impl Tree<'_> {
                         continue;
                     }
                     flush(&mut done_alone, &mut lines);
-                    lines.push(self.step(known, &label, ""));
+                    lines.extend(self.step_lines(known, &label, ""));
                 }
                 Some(group) if seen_groups.contains(&group) => {}
                 Some(group) => {
@@ -232,8 +242,19 @@ impl Tree<'_> {
         let (about, head) = group_head(members.iter().map(|(known, _)| &known.state));
         let note = self.seen.notes.get(group).map(String::as_str).unwrap_or_default();
         let mut lines = vec![(about, head.with(group).pad(MESSAGE, 2).tone(Tone::Dim, note))];
-        lines.extend(members.into_iter().map(|(known, label)| self.step(known, &label, "  ")));
+        lines.extend(members.into_iter().flat_map(|(known, label)| self.step_lines(known, &label, "  ")));
         lines
+    }
+
+    /// A step's line. What a person is asked is broken where the view ends, and never cut.
+    fn step_lines(&self, known: &Known, label: &str, indent: &str) -> Vec<(About, Line)> {
+        let (about, line) = self.step(known, label, indent);
+        let asks = matches!(&known.state, State::Current(step) if step.phase == RunPhase::WaitingForPerson);
+        if !asks || self.columns == PAGE {
+            return vec![(about, line)];
+        }
+        let hang = MESSAGE.min(self.width() / 2);
+        on_screen(&line, self.width(), hang).into_iter().map(|line| (about, line)).collect()
     }
 
     fn step(&self, known: &Known, label: &str, indent: &str) -> (About, Line) {

@@ -2,7 +2,7 @@
 
 use super::{
     Snapshot, Story, Tree, asked, live, plain, screen,
-    tree::PAGE,
+    tree::{PAGE, label},
     updates::{Update, outline, updates},
 };
 use crate::{
@@ -228,7 +228,7 @@ async fn finish<K: Watched>(hub: &Hub, printer: &Printer, name: &str, outcome: O
         Outcome::Person(run) => {
             for step in run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {
                 let question = asked(step, &hub.clock.at(Timestamp::now()), printer.language);
-                printer.warn(&text::person_waited_for(&step.id, &question, &answer_command(hub, K::NOUN, name, step)));
+                printer.warn(&text::person_waited_for(&label(K::NOUN, &step.id, printer.language), &question, &answer_command(hub, K::NOUN, name, step)));
             }
             ExitStatus::Person
         }

@@ -1,16 +1,17 @@
 //! What commands say: empty lists, drills, what was started.
 
-use super::{Bilingual, Language, both, many_of, span, told};
+use super::{Bilingual, Language, both, many_of, measured, span, told};
+use jiff::SignedDuration;
 use std::fmt::Write;
 
 /// An empty list.
 pub fn no_sites() -> Bilingual {
-    both("There are no sites: kubectl apply a Site", "没有站点：请创建 Site")
+    both("There are no sites; declare a Site: kubectl explain sites.spec", "没有站点；请创建 Site：kubectl explain sites.spec")
 }
 
 /// An empty list.
 pub fn no_districts() -> Bilingual {
-    both("There are no districts: kubectl apply a District", "没有区：请创建 District")
+    both("There are no districts; declare a District: kubectl explain districts.spec", "没有区；请创建 District：kubectl explain districts.spec")
 }
 
 /// An empty list.
@@ -23,7 +24,10 @@ pub fn no_applications(namespace: &str, place: &str) -> Bilingual {
 
 /// An empty list.
 pub fn no_repositories(namespace: &str) -> Bilingual {
-    both(format!("There are no repositories in {namespace}: kubectl apply a BackupRepository"), format!("{namespace} 中没有备份库：请创建 BackupRepository"))
+    both(
+        format!("There are no repositories in {namespace}; declare a BackupRepository: kubectl explain backuprepositories.spec"),
+        format!("{namespace} 中没有备份库；请创建 BackupRepository：kubectl explain backuprepositories.spec"),
+    )
 }
 
 /// An empty list.
@@ -46,7 +50,10 @@ pub fn no_restores(namespace: &str, place: &str) -> Bilingual {
 
 /// An empty list.
 pub fn no_plans(namespace: &str) -> Bilingual {
-    both(format!("There are no plans in {namespace}: kubectl apply a RecoveryPlan"), format!("{namespace} 中没有预案：请创建 RecoveryPlan"))
+    both(
+        format!("There are no plans in {namespace}; declare a RecoveryPlan: kubectl explain recoveryplans.spec"),
+        format!("{namespace} 中没有预案；请创建 RecoveryPlan：kubectl explain recoveryplans.spec"),
+    )
 }
 
 /// An empty list.
@@ -62,16 +69,18 @@ pub fn no_drills(namespace: &str, plan: Option<&str>, place: &str) -> Bilingual 
 /// An empty list.
 pub fn no_policies(namespace: &str) -> Bilingual {
     both(
-        format!("There are no backup policies in {namespace}, so nothing is backed up unless somebody asks: kubectl apply a BackupPolicy"),
-        format!("{namespace} 中没有备份策略，无人要求时不会备份：请创建 BackupPolicy"),
+        format!(
+            "There are no backup policies in {namespace}, so nothing is backed up unless somebody asks; declare a BackupPolicy: kubectl explain backuppolicies.spec"
+        ),
+        format!("{namespace} 中没有备份策略，无人要求时不会备份；请创建 BackupPolicy：kubectl explain backuppolicies.spec"),
     )
 }
 
 /// An empty list.
 pub fn no_windows(namespace: &str) -> Bilingual {
     both(
-        format!("There are no maintenance windows in {namespace}: kubectl apply a MaintenanceWindow"),
-        format!("{namespace} 中没有维护窗口：请创建 MaintenanceWindow"),
+        format!("There are no maintenance windows in {namespace}; declare a MaintenanceWindow: kubectl explain maintenancewindows.spec"),
+        format!("{namespace} 中没有维护窗口；请创建 MaintenanceWindow：kubectl explain maintenancewindows.spec"),
     )
 }
 
@@ -98,6 +107,28 @@ pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bi
             "{plan} 的隔离演练{}。不影响 {home}；备份照常进行；结束后清理全部新建的资源。",
             site.map(|site| format!("，在 {site} 进行")).unwrap_or_default()
         ),
+    )
+}
+
+/// A drill that can't meet an RPO, before it starts.
+pub fn rpo_missed(application: &str, age: SignedDuration, rpo: SignedDuration, place: &str) -> Bilingual {
+    let [age_en, rpo_en] = [age, rpo].map(|time| measured(time, Language::En));
+    let [age_zh, rpo_zh] = [age, rpo].map(|time| measured(time, Language::Zh));
+    both(
+        format!(
+            "the newest backup of {application} is {age_en} old and its RPO is {rpo_en}: this drill will miss it; for a drill that can pass, take a backup first: p861 backup now {application}{place}"
+        ),
+        format!("{application} 的最新备份距今 {age_zh}，而其 RPO 为 {rpo_zh}：本次演练无法满足 RPO；要能通过，请先备份：p861 backup now {application}{place}"),
+    )
+}
+
+/// The same, of a recovery point that was asked for.
+pub fn rpo_missed_by_choice(application: &str, age: SignedDuration, rpo: SignedDuration) -> Bilingual {
+    let [age_en, rpo_en] = [age, rpo].map(|time| measured(time, Language::En));
+    let [age_zh, rpo_zh] = [age, rpo].map(|time| measured(time, Language::Zh));
+    both(
+        format!("the recovery point of {application} is at least {age_en} old, as --not-after asks, and its RPO is {rpo_en}: this drill will miss it"),
+        format!("按 --not-after 的要求，{application} 的恢复点距今至少 {age_zh}，而其 RPO 为 {rpo_zh}：本次演练无法满足 RPO"),
     )
 }
 
@@ -187,7 +218,10 @@ pub fn backups_shown(shown: usize, all: usize) -> Bilingual {
 
 /// An empty list.
 pub fn no_profiles() -> Bilingual {
-    both("There are no profiles: kubectl apply a PlatformProfile", "没有规范：请创建 PlatformProfile")
+    both(
+        "There are no profiles; declare a PlatformProfile: kubectl explain platformprofiles.spec",
+        "没有规范；请创建 PlatformProfile：kubectl explain platformprofiles.spec",
+    )
 }
 
 /// The operator has not looked yet.

@@ -177,9 +177,22 @@ pub fn no_district_meant(namespace: &str, names: &[String]) -> Bilingual {
     )
 }
 
+/// A namespace that was typed, and is no district's.
+pub fn no_district_named(namespace: &str, names: &[String]) -> Bilingual {
+    let (en, zh) = known_districts(names);
+    let meant = perhaps(namespace, names.iter().map(String::as_str));
+    both(
+        format!("namespace {namespace} belongs to no district{}: use -d DISTRICT instead of -n; {en}", meant.en),
+        format!("命名空间 {namespace} 不属于任何区{}：请用 -d 区代替 -n；{zh}", meant.zh),
+    )
+}
+
 fn known_districts(names: &[String]) -> (String, String) {
     if names.is_empty() {
-        return ("there are none yet: kubectl apply a District".into(), "尚无任何区：请创建 District".into());
+        return (
+            "there are none yet; declare a District: kubectl explain districts.spec".into(),
+            "尚无任何区；请创建 District：kubectl explain districts.spec".into(),
+        );
     }
     (format!("available: {}", names.join(", ")), format!("现有：{}", names.join("、")))
 }

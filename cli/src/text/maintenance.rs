@@ -20,7 +20,10 @@ pub fn no_tickets(namespace: &str, place: &str) -> Bilingual {
 
 /// No roster.
 pub fn no_roster(namespace: &str) -> Bilingual {
-    both(format!("there is no roster in {namespace}: kubectl apply a DutyRoster"), format!("{namespace} 中没有值班表：请创建 DutyRoster"))
+    both(
+        format!("there is no roster in {namespace}; declare a DutyRoster (docs/FIRST-NIGHT.md has one): kubectl explain dutyrosters.spec"),
+        format!("{namespace} 中没有值班表；请创建 DutyRoster（示例见 docs/FIRST-NIGHT.md）：kubectl explain dutyrosters.spec"),
+    )
 }
 
 /// Several rosters.
@@ -253,6 +256,41 @@ pub fn only_of_a_change() -> Bilingual {
 /// Two words where one title was meant.
 pub fn one_title(title: &str, rest: &str) -> Bilingual {
     both(format!("quote the title: \"{title} {rest}\""), format!("标题须作为一个参数：请写作 \"{title} {rest}\""))
+}
+
+/// `upgrade`, and no component.
+pub fn upgrade_of_nothing(title: &str, place: &str) -> Bilingual {
+    both(
+        format!("{title} needs the component that is upgraded; nothing was opened: type p861 ticket open upgrade COMPONENT{place}"),
+        format!("{title} 须指明要升级的组件；未新建工单：请输入 p861 ticket open upgrade COMPONENT{place}"),
+    )
+}
+
+/// `drain`, and no node.
+pub fn drain_of_nothing(title: &str, place: &str) -> Bilingual {
+    both(
+        format!(
+            "{title} is a kind of work and no title, and needs the node that is drained; nothing was opened: type p861 ticket open \"TITLE\" --change Normal --drain SITE/NODE{place}"
+        ),
+        format!("{title} 是作业类型，不是标题，且须指明要排空的节点；未新建工单：请输入 p861 ticket open \"TITLE\" --change Normal --drain SITE/NODE{place}"),
+    )
+}
+
+/// A class of change, and no title.
+pub fn change_without_title(title: &str, class: &str, place: &str) -> Bilingual {
+    let option = if class == "Standard" { "--template TEMPLATE".to_owned() } else { format!("--change {class}") };
+    both(
+        format!("{title} is a kind of change and no title; nothing was opened: type p861 ticket open \"TITLE\" {option}{place}"),
+        format!("{title} 是变更类型，不是标题；未新建工单：请输入 p861 ticket open \"TITLE\" {option}{place}"),
+    )
+}
+
+/// `incident`, and no title.
+pub fn incident_without_title(title: &str, place: &str) -> Bilingual {
+    both(
+        format!("{title} is a type of ticket and no title; nothing was opened: type p861 ticket open \"TITLE\"{place}"),
+        format!("{title} 是工单类型，不是标题；未新建工单：请输入 p861 ticket open \"TITLE\"{place}"),
+    )
 }
 
 /// The Platform has no such component.

@@ -31,7 +31,7 @@ pub use here::{here, settle};
 pub use leading::*;
 pub use maintenance::*;
 pub use overview::*;
-pub use perhaps::{by_meaning, perhaps};
+pub use perhaps::{by_meaning, nearest, perhaps};
 pub use policies::*;
 pub use restores::*;
 pub use retention::*;
@@ -177,6 +177,36 @@ mod tests {
         }
         assert!(seen > 20, "only {seen} commands");
         assert!(lost.is_empty(), "these need {{place}}:\n{}", lost.join("\n"));
+    }
+
+    #[test]
+    fn a_kubectl_command_in_a_text_can_be_typed() {
+        use kube::Resource as _;
+        let plurals = [
+            p861_crds::Site::plural(&()),
+            p861_crds::District::plural(&()),
+            p861_crds::BackupRepository::plural(&()),
+            p861_crds::BackupPolicy::plural(&()),
+            p861_crds::RecoveryPlan::plural(&()),
+            p861_crds::MaintenanceWindow::plural(&()),
+            p861_crds::PlatformProfile::plural(&()),
+            p861_crds::DutyRoster::plural(&()),
+        ];
+        let mut explained = 0;
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/text")).expect("the texts").map(|file| file.expect("a file").path()) {
+            if file.is_dir() {
+                continue;
+            }
+            let source = std::fs::read_to_string(&file).expect("a file");
+            for command in source.split("#[cfg(test)]").next().unwrap_or_default().split("kubectl ").skip(1) {
+                assert!(!command.starts_with("apply a"), "{}: kubectl {}", file.display(), command.lines().next().unwrap_or_default());
+                let Some(field) = command.strip_prefix("explain ") else { continue };
+                let kind = field.split('.').next().unwrap_or_default();
+                assert!(plurals.iter().any(|plural| plural == kind), "{}: {kind}", file.display());
+                explained += 1;
+            }
+        }
+        assert!(explained >= 16, "only {explained}");
     }
 
     #[test]

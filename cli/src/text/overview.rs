@@ -96,9 +96,18 @@ pub fn never_looked_at() -> Bilingual {
     both("the operator has not checked it yet", "operator 尚未检查")
 }
 
-/// Items of the profile that no application provides.
+/// Items of the profile that no application provides, and where it is declared that one does.
 pub fn items_missing(keys: &[&str]) -> Bilingual {
-    both(format!("no application provides {}", keys.join(", ")), format!("尚无应用提供：{}", keys.join("、")))
+    match keys {
+        [only] => both(
+            format!("the profile expects {only}, and no application provides it; declare spec.profileItem: {only} in the Application that does"),
+            format!("规范要求构成项 {only}，尚无应用提供；请在提供它的 Application 中写明 spec.profileItem: {only}"),
+        ),
+        _ => both(
+            format!("the profile expects {}, and no application provides them; declare each as spec.profileItem of the Application that does", keys.join(", ")),
+            format!("规范要求构成项 {}，尚无应用提供；请在提供各项的 Application 中用 spec.profileItem 写明", keys.join("、")),
+        ),
+    }
 }
 
 /// An incident that nobody has acknowledged.

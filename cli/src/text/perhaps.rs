@@ -14,6 +14,12 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
     near.min().map(|(_, name)| name)
 }
 
+/// Whether a name looks so much like what was typed that it was perhaps meant, or begins with it.
+pub fn is_near(typed: &str, name: &str) -> bool {
+    let begins = || typed.chars().count() >= 3 && name.to_lowercase().starts_with(&typed.to_lowercase());
+    nearest(typed, [name]).is_some() || begins()
+}
+
 /// `, perhaps approval`; nothing if no name looks like what was typed.
 pub fn perhaps<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Bilingual {
     nearest(typed, names).map_or_else(Bilingual::default, |name| both(format!(", perhaps {name}"), format!("，是否想用 {name}")))

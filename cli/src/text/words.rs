@@ -46,6 +46,7 @@ words! {
     FROM: "FROM", "来自";
     HEALTHY: "HEALTHY", "健康";
     HUB_ITSELF: "the hub itself", "管理中心自身";
+    ID: "ID", "标识";
     KIND: "KIND", "类型";
     ACTION: "ACTION", "操作";
     WHY: "WHY", "原因";
@@ -60,6 +61,7 @@ words! {
     NAME: "NAME", "名称";
     NAMESPACE: "NAMESPACE", "命名空间";
     NEXT: "NEXT", "下次";
+    NOW_AND_LAST_TIME: "now/before", "本次/上次";
     NOBODYS_NAMESPACE: " (no application's; made if it isn't there)", "（不属于任何应用；不存在时新建）";
     OFF_SITE: "OFF SITE", "异地";
     PERCENT: "PERCENT", "进度";
@@ -79,7 +81,9 @@ words! {
     RESTORE: "RESTORE", "恢复";
     RESULT: "RESULT", "结果";
     RPO: "RPO", "RPO";
+    RPO_TARGET: "RPO TARGET", "RPO 目标";
     RTO: "RTO", "RTO";
+    RTO_TARGET: "RTO TARGET", "RTO 目标";
     SCHEDULE: "SCHEDULE", "时间表";
     RUN: "RUN", "当前任务";
     SEMICOLON: "; ", "；";
@@ -90,7 +94,6 @@ words! {
     STANDBY: "STANDBY", "备用";
     STARTED: "STARTED", "开始";
     STEP: "STEP", "步骤";
-    TARGET: "TARGET", "目标";
     TIMES: "TIMES", "时刻";
     TIME_ZONE: "TIME ZONE", "时区";
     TRUE: "True", "是";
@@ -381,7 +384,7 @@ pub fn step_word(key: &str) -> Option<Word> {
         "prove-isolation" => Word { en: "prove isolation", zh: "验证隔离" },
         "verify" => Word { en: "verify", zh: "验证" },
         "objects" => Word { en: "objects", zh: "对象" },
-        "objects-again" => Word { en: "refused objects again", zh: "重试被拒的对象" },
+        "objects-again" => Word { en: "try refused objects again", zh: "重试被拒的对象" },
         "volume" => Word { en: "volume", zh: "卷" },
         "stream" => Word { en: "stream", zh: "数据流" },
         "compare" => Word { en: "compare", zh: "比对" },

@@ -76,7 +76,7 @@ async fn fault_h15_what_is_only_advised_stands_apart_and_needs_nobody() {
         lines[head + 1..],
         [
             "· platform advised  Balanced: Storage supports 17 applications, Network 62; strengthen Storage first  p861 platform gaps -d advised",
-            "· platform advised  Items: no application provides knowledge  p861 platform gaps -d advised",
+            "· platform advised  Items: the profile expects knowledge, and no application provides it; declare spec.profileItem: knowledge in the Application that does  p861 platform gaps -d advised",
         ]
     );
     let page = hub.p861(&["status", "-o", "json"]).json();
@@ -267,13 +267,7 @@ async fn plan_check_shows_each_check_and_fails_if_one_does() {
     let graph = hub.p861(&["plan", "check", "core", "--graph"]);
     assert_eq!(
         graph.lines()[6..],
-        [
-            "  1  preflight",
-            "  2  isolate",
-            "  3  restore/approval/stream/approval-db, restore/portal/volume/site-files",
-            "  4  check/approval/login-page",
-            "  5  clean-up"
-        ]
+        ["  1  preflight", "  2  isolate", "  3  approval stream approval-db, portal volume site-files", "  4  approval check login-page", "  5  clean up"]
     );
     let answer = hub.p861(&["plan", "check", "core", "--steps", "-o", "json"]);
     let page = answer.json();
@@ -344,6 +338,16 @@ async fn the_district_is_the_option_or_the_kubeconfigs_namespace_and_never_a_gue
         nowhere.err
     );
     assert_eq!(at("kube-system", &["site", "list"]).code, 0, "sites are no district's");
+    for words in [&["status"][..], &["app", "list"], &["drill", "list"], &["ticket", "list", "-o", "json"], &["platform", "gaps"], &["drill", "run", "core"]] {
+        let named = at("placed", &[&["-n", "default"], words].concat());
+        assert_eq!((named.code, named.out.as_str()), (2, ""), "{words:?}: {named:?}");
+        assert!(
+            named.err.starts_with("error: namespace default belongs to no district: use -d DISTRICT instead of -n; available: "),
+            "{words:?}: {}",
+            named.err
+        );
+    }
+    assert_eq!(at("kube-system", &["-n", "placed", "app", "list"]).code, 0, "the namespace of a district means it");
     let unknown = at("placed", &["-d", "jimo", "app", "list"]);
     assert_eq!(unknown.code, 3);
     assert!(unknown.err.starts_with("error: there is no district jimo; available: "), "{}", unknown.err);

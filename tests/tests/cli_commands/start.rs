@@ -103,6 +103,22 @@ async fn a_drill_says_what_it_will_do_and_is_created_as_it_was_typed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drill_that_can_only_miss_an_rpo_says_so_before_it_starts() {
+    let hub = Hub::of("ages").await;
+    hub.plan(true).await;
+    hub.application("approval", 12, proven()).await;
+    let said = hub.p861(&["drill", "run", "core", "--no-wait"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let warned = said.err.lines().next().unwrap_or_default();
+    assert!(warned.starts_with("! the newest backup of approval is 12h") && warned.contains(" and its RPO is 15m: this drill will miss it;"), "{warned}");
+    assert!(warned.ends_with(": p861 backup now approval -d ages"), "{warned}");
+    let by_choice = hub.p861(&["drill", "run", "core", "--no-wait", "--not-after", "2026-11-20 00:00", "-o", "name"]);
+    assert!(by_choice.code == 0 && by_choice.err.starts_with("! the recovery point of approval is at least "), "{by_choice:?}");
+    let at_the_table = hub.p861(&["drill", "run", "core", "--no-wait", "--type", "Tabletop", "--lang", "zh"]);
+    assert!(at_the_table.code == 0 && !at_the_table.err.contains("RPO"), "nothing is recovered: {at_the_table:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restore_without_a_terminal_needs_the_backup_by_name_twice() {
     let hub = Hub::of("restores").await;
     hub.application("approval", 12, proven()).await;

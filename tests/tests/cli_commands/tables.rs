@@ -129,9 +129,12 @@ async fn an_empty_list_says_what_to_type_and_is_an_empty_list_for_programs() {
         ("backup list", "There are no backups in empty: p861 backup now APPLICATION -d empty"),
         ("drill list", "There are no drills in empty: p861 drill run PLAN -d empty"),
         ("restore list", "There are no restores in empty: p861 restore preview BACKUP -d empty"),
-        ("plan list", "There are no plans in empty: kubectl apply a RecoveryPlan"),
-        ("policy list", "There are no backup policies in empty, so nothing is backed up unless somebody asks: kubectl apply a BackupPolicy"),
-        ("repository list", "There are no repositories in empty: kubectl apply a BackupRepository"),
+        ("plan list", "There are no plans in empty; declare a RecoveryPlan: kubectl explain recoveryplans.spec"),
+        (
+            "policy list",
+            "There are no backup policies in empty, so nothing is backed up unless somebody asks; declare a BackupPolicy: kubectl explain backuppolicies.spec",
+        ),
+        ("repository list", "There are no repositories in empty; declare a BackupRepository: kubectl explain backuprepositories.spec"),
     ] {
         let arguments: Vec<&str> = words.split(' ').collect();
         let said = hub.p861(&arguments);

@@ -14,9 +14,9 @@ async fn a_drill_that_has_ended_shows_its_page_whoever_asks() {
     hub.ended_drill("failed", false).await;
     let page = [
         "Drill passed PASSED · 2026-11-15 09:00:02 to 09:11:26 · xinxi-dasha untouched",
-        "APPLICATION  RTO    TARGET  RPO     TARGET  PROOF   CHECKS  FROM",
-        "approval     5m48s  30m     10m11s  15m     marker  3/3     approval-20261115-0850",
-        "portal       8m41s  30m     10m11s  15m     marker  3/3     portal-20261115-0850",
+        "APPLICATION  RTO    RTO TARGET  RPO     RPO TARGET  PROOF   CHECKS  FROM",
+        "approval     5m48s  30m         10m11s  15m         marker  3/3     approval-20261115-0850",
+        "portal       8m41s  30m         10m11s  15m         marker  3/3     portal-20261115-0850",
         "plan         8m41s  30m",
         "Longest: portal volume site-files 4m12s, approval stream approval-db 1m31s. Retried: 1. Skipped by a person: 0.",
         "Cleaned up: 2 namespaces; nothing left. Report: p861 drill report passed -o html -d ended > report.html",

@@ -8,12 +8,14 @@ use crate::{
     hub::{Hub, create_run},
     text::{self, Bilingual, Language},
 };
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
 use p861_core::{
     platform::district::{active_site, sites_of_plan},
-    recovery::drill::LONGEST_DRILL,
+    recovery::{drill::LONGEST_DRILL, objectives::misses_rpo},
     time::{human_duration, print_duration},
 };
-use p861_crds::{District, Drill, DrillSpec, LocalizedText, ObjectReference, RecoveryPlan, Time, recovery::drill::RecoveryPoint};
+use p861_crds::{Application, District, Drill, DrillSpec, LocalizedText, ObjectReference, RecoveryPlan, Time, recovery::drill::RecoveryPoint};
 
 /// Starts a drill and watches it.
 pub async fn run(context: &Context<'_>, what: &DrillRun) -> Result<ExitStatus> {
@@ -23,6 +25,9 @@ pub async fn run(context: &Context<'_>, what: &DrillRun) -> Result<ExitStatus> {
         known::site(hub, site).await?;
     }
     let drill = Drill::new("", spec(hub, printer.language, what)?);
+    if what.kind == DrillKind::Isolated {
+        warn_of_old_points(context, &plan, drill.spec.recovery_point.not_after_time.as_ref().map(|time| time.0)).await?;
+    }
     let created = create_run(hub, &what.plan, drill).await?;
     let (home, standby) = sites(&plan, hub.district.as_ref());
     let words = match what.kind {
@@ -34,6 +39,45 @@ pub async fn run(context: &Context<'_>, what: &DrillRun) -> Result<ExitStatus> {
     started(context, &created, &words).await
 }
 
+/// An application that a drill can't recover within its RPO, whatever it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Missed {
+    application: String,
+    /// Age of the newest recovery point that may be used.
+    age: SignedDuration,
+    rpo: SignedDuration,
+    /// Whether a backup that is taken now would help.
+    by_backup: bool,
+}
+
+/// The applications of a plan whose newest recovery point is older than their RPO. `not_after` is the latest recovery point that was asked for.
+fn missed(plan: &RecoveryPlan, applications: &[Application], not_after: Option<Timestamp>, now: Timestamp) -> Vec<Missed> {
+    let members = plan.spec.groups.iter().flat_map(|group| &group.members).map(|member| &member.application_ref.name);
+    let one = |name: &String| {
+        let application = applications.iter().find(|application| application.name_any() == *name)?;
+        let newest = application.status.as_ref()?.last_backup.as_ref()?.recovery_point_time.0;
+        let asked = not_after.filter(|asked| *asked < newest);
+        let by_backup = not_after.is_none_or(|asked| misses_rpo(&application.spec, asked, now).is_none());
+        let (age, rpo) = misses_rpo(&application.spec, asked.unwrap_or(newest), now)?;
+        Some(Missed { application: name.clone(), age, rpo, by_backup })
+    };
+    members.filter_map(one).collect()
+}
+
+/// Says, before a drill starts, which objective it can't meet, and what helps. Who may not list the applications is told by the drill's result.
+async fn warn_of_old_points(context: &Context<'_>, plan: &RecoveryPlan, not_after: Option<Timestamp>) -> Result<()> {
+    let (hub, printer) = (&context.hub, context.printer);
+    let applications = match hub.list_here::<Application>("").await {
+        Ok(applications) => applications.items,
+        Err(failure) if failure.is_forbidden => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    for Missed { application, age, rpo, by_backup } in missed(plan, &applications, not_after, Timestamp::now()) {
+        printer.warn(&if by_backup { text::rpo_missed(&application, age, rpo, hub.place()) } else { text::rpo_missed_by_choice(&application, age, rpo) });
+    }
+    Ok(())
+}
+
 /// One text under the other.
 fn both_lines(first: &Bilingual, second: &Bilingual) -> Bilingual {
     Bilingual { zh: format!("{}\n{}", first.zh, second.zh), en: format!("{}\n{}", first.en, second.en) }
@@ -41,7 +85,7 @@ fn both_lines(first: &Bilingual, second: &Bilingual) -> Bilingual {
 
 /// How long the copy stands, and what removes it earlier.
 fn kept(hub: &Hub, drill: &Drill) -> Bilingual {
-    text::copy_kept(&drill.spec.keep_for.0, &hub.typed(&format!("p861 drill cleanup {}", kube::ResourceExt::name_any(drill))))
+    text::copy_kept(&drill.spec.keep_for.0, &hub.typed(&format!("p861 drill cleanup {}", drill.name_any())))
 }
 
 /// The spec that was typed.
@@ -91,5 +135,43 @@ pub fn sites(plan: &RecoveryPlan, district: Option<&District>) -> (Option<String
             let active = plan.status.as_ref().and_then(|status| status.active_site.clone());
             (of_district.or(active).or(home), stated.as_ref().and_then(|sites| sites.standby_site_refs.first()).map(|site| site.name.clone()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn application(name: &str, criticality: &str, point: Option<&str>) -> Application {
+        let status = point.map_or(json!({}), |time| json!({"lastBackup": {"name": "b", "recoveryPointTime": time}}));
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": name},
+            "spec": {"department": "d", "criticality": criticality, "namespaces": [name]}, "status": status}))
+        .expect("an application")
+    }
+
+    fn plan() -> RecoveryPlan {
+        let members = ["approval", "portal", "new", "gone"].map(|name| json!({"applicationRef": {"name": name}}));
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "RecoveryPlan", "metadata": {"name": "core"},
+            "spec": {"repositoryRef": {"name": "main"}, "groups": [{"name": "all", "members": members}]}}))
+        .expect("a plan")
+    }
+
+    #[test]
+    fn an_application_whose_newest_backup_is_older_than_its_rpo_is_named_before_the_drill() {
+        let now: Timestamp = "2026-11-24T01:00:00Z".parse().expect("a time");
+        let applications = [
+            application("approval", "Critical", Some("2026-11-24T00:38:00Z")),
+            application("portal", "Ordinary", Some("2026-11-24T00:38:00Z")),
+            application("new", "Critical", None),
+            application("of-no-plan", "Critical", Some("2026-11-01T00:00:00Z")),
+        ];
+        let minutes = SignedDuration::from_mins;
+        let approval = |age: i64, by_backup: bool| vec![Missed { application: "approval".into(), age: minutes(age), rpo: minutes(15), by_backup }];
+        let at = |time: &str| Some(time.parse::<Timestamp>().expect("a time"));
+        assert_eq!(missed(&plan(), &applications, None, now), approval(22, true));
+        assert_eq!(missed(&plan(), &applications, at("2026-11-24T00:50:00Z"), now), approval(22, true), "a newer one may be used");
+        assert_eq!(missed(&plan(), &applications, at("2026-11-24T00:20:00Z"), now), approval(40, false), "a new backup would not be used");
+        assert!(missed(&plan(), &applications, None, now - minutes(10)).is_empty(), "it is within the RPO");
     }
 }

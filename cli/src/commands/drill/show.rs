@@ -194,8 +194,8 @@ fn head(drill: &Drill, name: &str, phase: RunPhase, clock: &Clock, language: Lan
 /// RTO and RPO per application and of the plan, against their targets.
 fn table(drill: &Drill, language: Language) -> Vec<Line> {
     let status = drill.status.clone().unwrap_or_default();
-    let mut table = Table::new(language, &[text::APPLICATION, text::RTO, text::TARGET, text::RPO, text::TARGET, text::PROOF, text::CHECKS, text::FROM])
-        .spare(&[text::FROM, text::PROOF, text::TARGET]);
+    let mut table = Table::new(language, &[text::APPLICATION, text::RTO, text::RTO_TARGET, text::RPO, text::RPO_TARGET, text::PROOF, text::CHECKS, text::FROM])
+        .spare(&[text::FROM, text::PROOF, text::RTO_TARGET, text::RPO_TARGET]);
     for application in &status.applications {
         let (rto, rpo) = (&application.measured.rto, &application.measured.rpo);
         let checks = &application.checks;

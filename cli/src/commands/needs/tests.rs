@@ -133,8 +133,14 @@ fn fault_h15_a_layer_far_above_the_others_and_an_item_without_an_application_are
     let platform: Platform = object("Platform", "shinan", json!({"network": {"isolation": "Department"}}), json!({"conditions": conditions, "items": items}));
     let objects = Objects { platforms: vec![platform.clone()], ..Objects::default() };
     for (language, said) in [
-        (Language::En, ["Storage supports 17 applications, Network 62; strengthen Storage first", "no application provides knowledge"]),
-        (Language::Zh, ["一枝独秀", "尚无应用提供：knowledge"]),
+        (
+            Language::En,
+            [
+                "Storage supports 17 applications, Network 62; strengthen Storage first",
+                "the profile expects knowledge, and no application provides it; declare spec.profileItem: knowledge in the Application that does",
+            ],
+        ),
+        (Language::Zh, ["一枝独秀", "规范要求构成项 knowledge，尚无应用提供；请在提供它的 Application 中写明 spec.profileItem: knowledge"]),
     ] {
         let Found { needs, advice } = look(&objects, language);
         assert!(needs.is_empty(), "nobody is called for it: {needs:?}");
@@ -169,4 +175,20 @@ fn a_policy_that_somebody_suspended_is_advice_and_one_that_takes_no_backups_for_
     let told = |needs: &[Need]| needs.iter().map(|need| format!("{} {}: {}", need.noun, need.name, need.command)).collect::<Vec<_>>();
     assert_eq!(told(&found.needs), ["policy late: p861 policy show late -d shinan"]);
     assert_eq!(told(&found.advice), ["policy resting: p861 policy show resting -d shinan"]);
+}
+
+#[test]
+fn several_items_without_an_application_are_told_with_where_each_is_declared() {
+    let said = text::items_missing(&["knowledge", "archive"]);
+    assert_eq!(
+        said.en,
+        "the profile expects knowledge, archive, and no application provides them; declare each as spec.profileItem of the Application that does"
+    );
+    assert!(said.zh.contains("knowledge、archive") && said.zh.contains("spec.profileItem"), "{}", said.zh);
+    let item = serde_json::to_value(p861_crds::ApplicationSpec { profile_item: Some("knowledge".into()), ..application_spec() }).expect("a spec");
+    assert_eq!(item["profileItem"], "knowledge", "the field is called so");
+}
+
+fn application_spec() -> p861_crds::ApplicationSpec {
+    serde_json::from_value(json!({"department": "d", "namespaces": ["a"]})).expect("a spec")
 }

@@ -7,6 +7,7 @@ mod known;
 pub mod next;
 mod open;
 mod show;
+mod titles;
 
 use super::{
     Context, agreed,

@@ -3,9 +3,10 @@
 use super::{
     super::{Context, list::full_name, template},
     known,
+    titles::{self, UPGRADE, is_upgrade},
 };
 use crate::{
-    args::{ClassWord, TicketOpen},
+    args::{ClassWord, DurationText, TicketOpen},
     error::{Failure, Result},
     exit::ExitStatus,
     format::Line,
@@ -15,7 +16,7 @@ use crate::{
 };
 use p861_core::maintenance::template::{differences, stated_affects};
 use p861_crds::{
-    ChangeTemplateSpec, LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Platform, Time,
+    ChangeTemplateSpec, Duration, LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Platform, Time,
     maintenance::{
         change::{BlockingAlert, Change, ChangeBackup, ChangeSilence, DrainNode, Manual, Rollback, RollbackPolicy, UpgradeComponent, Work},
         template::{TemplateDrain, TemplateUpgrade},
@@ -23,9 +24,6 @@ use p861_crds::{
     },
     platform::platform::Bundle,
 };
-
-/// The first positional argument that means an upgrade.
-const UPGRADE: &str = "upgrade";
 
 /// The template that the change follows, by name.
 struct Followed {
@@ -71,11 +69,16 @@ async fn followed(context: &Context<'_>, what: &TicketOpen) -> Result<Option<Fol
     Ok(Some(Followed { name: name.clone(), spec: found.spec }))
 }
 
+/// A duration that was typed, as the API has it.
+fn typed(duration: Option<&DurationText>) -> Option<Duration> {
+    duration.map(|duration| duration.0.as_str().into())
+}
+
 /// An upgrade to the version that the district's Platform declares now, and where its manifests come from.
 async fn upgrade(context: &Context<'_>, what: &TicketOpen, followed: Option<&Followed>) -> Result<Option<(UpgradeComponent, Option<Bundle>)>> {
     let stated = followed.and_then(Followed::upgrade);
     let component = match (&what.title, &what.component) {
-        (Some(title), Some(component)) if title != UPGRADE => return Err(Failure::usage(text::one_title(title, component))),
+        (Some(title), Some(component)) if !is_upgrade(title) => return Err(Failure::usage(text::one_title(title, component))),
         (_, Some(component)) => component.as_str(),
         (_, None) => match (followed, followed.and_then(Followed::only_component)) {
             (_, Some(only)) => only,
@@ -97,7 +100,7 @@ async fn upgrade(context: &Context<'_>, what: &TicketOpen, followed: Option<&Fol
         component: component.to_owned(),
         version: found.version.clone(),
         healthy_within: stated.map_or_else(|| "5m".into(), |stated| stated.healthy_within.clone()),
-        watch_for: what.watch.as_deref().map_or_else(|| stated.map_or_else(|| "10m".into(), |stated| stated.watch_for.clone()), Into::into),
+        watch_for: typed(what.watch.as_ref()).unwrap_or_else(|| stated.map_or_else(|| "10m".into(), |stated| stated.watch_for.clone())),
     };
     known::refuse_installed(&platform, &upgrade)?;
     Ok(Some((upgrade, found.bundle.clone())))
@@ -121,7 +124,7 @@ fn drain(context: &Context<'_>, what: &TicketOpen, followed: Option<&Followed>) 
     Ok(Some(DrainNode {
         site_ref: ObjectReference::new(site),
         node_name: node.to_owned(),
-        deadline: what.drain_deadline.as_deref().map_or_else(|| stated.map_or_else(|| "30m".into(), |stated| stated.deadline.clone()), Into::into),
+        deadline: typed(what.drain_deadline.as_ref()).unwrap_or_else(|| stated.map_or_else(|| "30m".into(), |stated| stated.deadline.clone())),
         delete_empty_dir_data: what.delete_emptydir_data,
         force: what.force,
     }))
@@ -137,7 +140,7 @@ fn change(what: &TicketOpen, class: ClassWord, work: Work, followed: Option<&Fol
         template_ref: followed.map(|followed| ObjectReference::new(&followed.name)),
         window_ref: what.window.as_ref().map(ObjectReference::new),
         work,
-        expected_duration: what.expected.as_deref().map(Into::into).or_else(|| stated.and_then(|stated| stated.expected_duration.clone())),
+        expected_duration: typed(what.expected.as_ref()).or_else(|| stated.and_then(|stated| stated.expected_duration.clone())),
         backup: if what.no_backup { ChangeBackup::Skip } else { ChangeBackup::Affected },
         silence: if silent { ChangeSilence::Affected } else { ChangeSilence::None },
         blocking_alerts: stated.map_or_else(|| vec![BlockingAlert { severity: "critical".into() }], |stated| stated.blocking_alerts.clone()),
@@ -188,6 +191,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         None => None,
     };
     let followed = followed(context, what).await?;
+    titles::refuse_kind(what, followed.as_ref().map(|followed| &followed.spec), hub.place())?;
     let drain_node = drain(context, what, followed.as_ref())?;
     let (upgrade_component, source) = upgrade(context, what, followed.as_ref()).await?.unzip();
     // An upgrade is always a change.
@@ -200,7 +204,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
     }
     let title = match (&what.title, &upgrade_component, &followed) {
         (Some(title), None, _) => LocalizedText::written(title),
-        (Some(title), Some(_), _) if title != UPGRADE => LocalizedText::written(title),
+        (Some(title), Some(_), _) if !is_upgrade(title) => LocalizedText::written(title),
         (_, Some(upgrade), _) => text::upgrade_title(&upgrade.component, &upgrade.version),
         (None, None, Some(followed)) => followed.spec.title.clone(),
         (None, None, None) => LocalizedText::default(),

@@ -253,6 +253,51 @@ fn a_page_cuts_no_message_and_a_view_fits_its_terminal() {
     assert!(lines(80).iter().all(|line| crate::format::width(line) <= 80));
 }
 
+/// The lines of a view that is so wide.
+fn viewed(story: &Story, seen: &Snapshot, language: Language, columns: usize) -> Vec<String> {
+    let clock = Clock { now: at(60), zone: jiff::tz::TimeZone::UTC };
+    let tree = Tree { seen, story, clock: &clock, language, selected: None, columns };
+    tree.lines(usize::MAX).iter().map(|line| line.to_string().trim_end().to_owned()).collect()
+}
+
+#[test]
+fn a_question_is_broken_where_the_view_ends_and_never_cut() {
+    let words = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    let en = "Clean up now? No keeps the copy until it is removed by itself, for whoever wants to look at it.";
+    let zh = "现在清理吗？选择“否”则保留副本，直到到期后自动清理，供需要查看的人员使用。";
+    let prompt = p861_crds::LocalizedText { en: Some(en.into()), zh: Some(zh.into()) };
+    let hold = CurrentStep { phase: RunPhase::WaitingForPerson, prompt: Some(prompt), ..step("hold", 1, 40) };
+    let kept = Snapshot { phase: RunPhase::WaitingForPerson, ..seen("dddrw", vec![hold]) };
+    let mut story = story(DRILL);
+    story.update(at(60), &kept);
+    for columns in [20, 39, 60, 80, 99, 140] {
+        for (language, question) in [(Language::En, en), (Language::Zh, zh)] {
+            let lines = viewed(&story, &kept, language, columns);
+            assert!(lines.iter().all(|line| crate::format::width(line) <= columns), "{columns}: {lines:#?}");
+            assert!(words(&lines.concat()).contains(&words(question)), "{columns}: {lines:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_two_times_of_a_step_are_explained_above_them() {
+    let mut told = Story::default();
+    let outline = Outline::parse(FOUR).expect("an outline");
+    let seen = seen("drww", vec![step("b", 1, 52)]);
+    told.learn(outline.clone().expecting(&[("b".to_owned(), SignedDuration::from_secs(7))].into()));
+    told.update(at(60), &seen);
+    for (language, legend) in [(Language::En, "now/before"), (Language::Zh, "本次/上次")] {
+        let lines = viewed(&told, &seen, language, 100);
+        let column = |text: &str| lines.iter().find_map(|line| Some(crate::format::width(&line[..line.find(text)?])));
+        assert_eq!(column(legend), column("0:08/0:07"), "{lines:#?}");
+        assert!(column(legend).is_some(), "{lines:#?}");
+    }
+    let mut first = Story::default();
+    first.learn(outline);
+    first.update(at(60), &seen);
+    assert!(!viewed(&first, &seen, Language::En, 100).concat().contains("now/before"), "there is only one time");
+}
+
 /// A drill in small, with its question and its clean-up.
 const DRILL: &str = r#"[{"id":"preflight"},{"id":"restore/portal/objects","after":["preflight"]},{"id":"check/portal/home","after":["restore/portal/objects"]},
     {"id":"hold","after":["check/portal/home"]},{"id":"clean-up","finally":true}]"#;

@@ -144,7 +144,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "请确认消息中指出的服务器在运行，且管理中心能连到它（网络、防火墙、DNS 名称）。operator 会自动重试。",
         )
         .run(&["p861 site show SITE", "p861 repository show REPOSITORY"])
-        .pages(&["P861BackupFailed", "P861RepositoryNotReady", "P861SiteUnreachable"]),
+        .pages(&["P861RepositoryNotReady", "P861BackupFailed", "P861SiteUnreachable"]),
         Reason::Unsupported => act(
             "本版本不支持。",
             "Do it as the message says: a repository needs s3 or folder.path, and a restore a backup that this product has sealed.",

@@ -13,7 +13,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "请更正 spec.s3.credentialsSecretRef 所指 Secret 中的密钥。工程师角色不能修改 Secret：请新建一个，并改为引用它。",
         )
         .run(&["p861 repository show REPOSITORY"])
-        .pages(&["P861BackupFailed", "P861RepositoryNotReady"]),
+        .pages(&["P861RepositoryNotReady", "P861BackupFailed"]),
         Reason::BackupsVerified => good("最近一次验证没有发现损坏。"),
         Reason::CheckOverdue => unset("备份库最近一次检查距今过久。"),
         Reason::ConditionalWriteMissing => act(
@@ -52,12 +52,12 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         .run(&["p861 repository show REPOSITORY"])
         .pages(&["P861RepositoryNotReady"]),
         Reason::KeyWrong => act(
-            "备份库的口令错误。",
+            "备份库已存在，而 spec.encryption.keySecretRef 所指的口令打不开其中任何密钥：创建备份库时用的是另一个口令。",
             "Find the password that the repository was made with, and put it into the Secret of spec.encryption.keySecretRef. Do not delete the repository, and make no new key.",
             "请找到创建备份库时的口令，写入 spec.encryption.keySecretRef 所指的 Secret。不要删除备份库，也不要新建密钥。",
         )
         .run(&["p861 repository show REPOSITORY"])
-        .pages(&["P861BackupFailed", "P861RepositoryNotReady"]),
+        .pages(&["P861RepositoryNotReady", "P861BackupFailed"]),
         Reason::LeaseUnreadable => act(
             "备份库的租约记录无法读取。",
             "When no backup, restore or prune runs in the repository, delete the record that the message names.",
@@ -117,7 +117,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "请将对象中的地址改回原处。若确实要更换，请新建备份库；旧备份仍留在原处。",
         )
         .run(&["p861 repository show REPOSITORY"])
-        .pages(&["P861BackupFailed", "P861RepositoryNotReady"]),
+        .pages(&["P861RepositoryNotReady", "P861BackupFailed"]),
         Reason::RepositoryDamaged => act(
             "备份库中有备份被发现损坏。",
             "See which backups need the damaged file, and take new ones of all applications of the district.",

@@ -181,6 +181,19 @@ fn the_runbooks_that_name_a_reason_are_named_by_it_and_all_are_there() {
 }
 
 #[test]
+fn the_runbook_that_another_one_leads_to_stands_before_it() {
+    let mut seen = 0;
+    for (reason, said) in Reason::ALL.iter().filter_map(|reason| Some((reason, explain(reason)?.1))) {
+        let place = |alert: &str| said.runbooks.iter().position(|runbook| *runbook == alert);
+        // What is to be done when a repository refuses or does not answer stands in the repository's runbook; that of a backup that failed refers to it.
+        let (Some(repository), Some(backup)) = (place("P861RepositoryNotReady"), place("P861BackupFailed")) else { continue };
+        assert!(repository < backup, "{reason}: {:?}", said.runbooks);
+        seen += 1;
+    }
+    assert!(seen >= 4, "only {seen}");
+}
+
+#[test]
 fn every_alert_is_explained_as_the_list_of_runbooks_and_the_rules_have_it() {
     let list = fs::read_to_string(folder("runbooks/README.md")).unwrap();
     let row = Regex::new(r"(?m)^\| \[(P861\w+)\]\(\w+\.md\) \| (\w+) \| (.+) \|$").unwrap();
