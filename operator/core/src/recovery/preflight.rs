@@ -13,7 +13,7 @@ use p861_crds::{
 const DRILL: &str = "p861 drill run";
 
 /// What the checks are made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PreflightFacts<'a> {
     /// The plan.
     pub plan: &'a str,

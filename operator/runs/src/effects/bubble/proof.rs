@@ -296,7 +296,8 @@ async fn refused(context: &RunContext, client: &Client, home: &str, jobs: &Jobs,
         let made = job.metadata.creation_timestamp.as_ref()?.0;
         if pods_of(pods, job).is_empty() && jiff::Timestamp::now().duration_since(made) > PATIENCE {
             let warning = context.movers.warnings.newest(client, home, job.metadata.uid.as_deref()?).await?;
-            return Some(format!("; the pods of {} are refused: {warning}", job.name_any()));
+            let age = warning.age().map(|age| format!(" ({age})")).unwrap_or_default();
+            return Some(format!("; the pods of {} are refused: {}{age}", job.name_any(), warning.text));
         }
     }
     None
