@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return unparsed(&error, &arguments, language, plugin).into(),
     };
+    text::settle_line(args::program(plugin), &args::settled(&arguments));
     let printer = Printer::new(language, cli.global.form());
     // Two dependencies bring a TLS provider each: choose one. A second call would install the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();

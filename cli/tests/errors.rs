@@ -158,7 +158,9 @@ fn a_kubeconfig_that_cannot_be_used_is_told_without_what_stands_in_it() {
     let other = p861(&["--kubeconfig", &good, "--context", "elsewhere", "site", "list"]);
     assert_eq!((other.code, one_line(&other)), (2, "error: the kubeconfig has no context elsewhere; available: hub"));
     let slip = p861(&["--kubeconfig", &good, "--context", "hbu", "site", "list"]);
-    assert_eq!((slip.code, one_line(&slip)), (2, "error: the kubeconfig has no context hbu, perhaps hub; available: hub"));
+    let again = format!("p861 --kubeconfig {good} --context hub site list");
+    let expected = format!("error: the kubeconfig has no context hbu, perhaps hub; available: hub; type {again}");
+    assert_eq!((slip.code, one_line(&slip)), (2, expected.as_str()));
     let group = p861(&["--kubeconfig", &good, "--as-group", "staff", "site", "list"]);
     assert_eq!((group.code, one_line(&group)), (2, "error: --as-group needs a user that belongs to the group: add --as USER"));
 }

@@ -213,7 +213,7 @@ fn grammar() -> clap::Command {
 }
 
 /// What the reader types for this program.
-fn program(plugin: bool) -> &'static str {
+pub fn program(plugin: bool) -> &'static str {
     if plugin { "kubectl p861" } else { "p861" }
 }
 

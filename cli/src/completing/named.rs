@@ -124,9 +124,7 @@ mod tests {
         "component",
         "digest",
         "drain",
-        "drain_deadline",
         "due",
-        "expected",
         "folder",
         "from",
         "keep_until",
@@ -144,7 +142,6 @@ mod tests {
         "scenario",
         "text",
         "title",
-        "watch",
     ];
 
     #[test]

@@ -1,6 +1,6 @@
 //! Failures: what happened, to which object, what to type next.
 
-use super::{Bilingual, both, perhaps, told::object};
+use super::{Bilingual, both, nearest, perhaps, retyped, told::object, type_with};
 use p861_core::{maintenance::window::DEFAULT_ZONE, platform::kubeconfig::KubeconfigFault};
 use p861_crds::common::{ActionKind, RunPhase};
 
@@ -146,14 +146,21 @@ pub fn unwritable(why: &str) -> Bilingual {
 pub fn no_such_object(noun: &str, name: &str, namespace: Option<&str>, names: &[String], lister: &str) -> Bilingual {
     let at = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
     let meant = perhaps(name, names.iter().map(String::as_str));
-    both(format!("there is no {noun} {name}{at}{}: {lister}", meant.en), format!("没有名为 {name} 的{}{}：{lister}", super::noun(noun).zh, meant.zh))
+    // Where it is clear what was meant, that is what to type.
+    let again = nearest(name, names.iter().map(String::as_str)).and_then(|other| retyped(name, other));
+    let command = again.as_deref().unwrap_or(lister);
+    both(format!("there is no {noun} {name}{at}{}: {command}", meant.en), format!("没有名为 {name} 的{}{}：{command}", super::noun(noun).zh, meant.zh))
 }
 
 /// A context that the kubeconfig lacks.
 pub fn no_such_context(name: &str, names: &[String]) -> Bilingual {
     let meant = perhaps(name, names.iter().map(String::as_str));
+    let again = type_with(name, names.iter().map(String::as_str));
     let (en, zh) = if names.is_empty() { ("none".to_owned(), "无".to_owned()) } else { (names.join(", "), names.join("、")) };
-    both(format!("the kubeconfig has no context {name}{}; available: {en}", meant.en), format!("kubeconfig 中没有上下文 {name}{}；现有：{zh}", meant.zh))
+    both(
+        format!("the kubeconfig has no context {name}{}; available: {en}{}", meant.en, again.en),
+        format!("kubeconfig 中没有上下文 {name}{}；现有：{zh}{}", meant.zh, again.zh),
+    )
 }
 
 /// `--as-group` without `--as`.
@@ -165,7 +172,8 @@ pub fn groups_without_user() -> Bilingual {
 pub fn no_such_district(name: &str, names: &[String]) -> Bilingual {
     let (en, zh) = known_districts(names);
     let meant = perhaps(name, names.iter().map(String::as_str));
-    both(format!("there is no district {name}{}; {en}", meant.en), format!("没有区 {name}{}；{zh}", meant.zh))
+    let again = type_with(name, names.iter().map(String::as_str));
+    both(format!("there is no district {name}{}; {en}{}", meant.en, again.en), format!("没有区 {name}{}；{zh}{}", meant.zh, again.zh))
 }
 
 /// Neither `-d` nor `-n` was typed, and the kubeconfig's namespace is no district's.
@@ -288,9 +296,10 @@ pub fn no_step_waits(noun: &str, name: &str, place: &str) -> Bilingual {
 /// A step that the run doesn't have.
 pub fn no_such_step(noun: &str, name: &str, typed: &str, steps: &[String]) -> Bilingual {
     let meant = perhaps(typed, steps.iter().map(String::as_str));
+    let again = type_with(typed, steps.iter().map(String::as_str));
     both(
-        format!("{noun} {name} has no step {typed:?}{}; nothing was requested; its steps: {}", meant.en, steps.join(", ")),
-        format!("{} 没有步骤“{typed}”{}；未提出任何请求；现有步骤：{}", object(noun, name), meant.zh, steps.join("、")),
+        format!("{noun} {name} has no step {typed:?}{}; nothing was requested; its steps: {}{}", meant.en, steps.join(", "), again.en),
+        format!("{} 没有步骤“{typed}”{}；未提出任何请求；现有步骤：{}{}", object(noun, name), meant.zh, steps.join("、"), again.zh),
     )
 }
 

@@ -296,10 +296,11 @@ pub fn incident_without_title(title: &str, place: &str) -> Bilingual {
 /// The Platform has no such component.
 pub fn no_component(component: &str, known: &[&str]) -> Bilingual {
     let meant = super::perhaps(component, known.iter().copied());
+    let again = super::type_with(component, known.iter().copied());
     let known = if known.is_empty() { "-".to_owned() } else { known.join(", ") };
     both(
-        format!("the district's Platform declares no component {component}{}; it declares {known}", meant.en),
-        format!("本区平台未声明组件 {component}{}；已声明：{known}", meant.zh),
+        format!("the district's Platform declares no component {component}{}; it declares {known}{}", meant.en, again.en),
+        format!("本区平台未声明组件 {component}{}；已声明：{known}{}", meant.zh, again.zh),
     )
 }
 
@@ -362,9 +363,10 @@ pub fn affects_nothing() -> Bilingual {
 /// A person whom no roster has.
 pub fn not_in_rosters(person: &str, known: &[String]) -> Bilingual {
     let meant = super::perhaps(person, known.iter().map(String::as_str));
+    let again = super::type_with(person, known.iter().map(String::as_str));
     both(
-        format!("no duty roster of the district has {person}{}; nothing was requested; people: {}", meant.en, known.join(", ")),
-        format!("本区的值班表中没有 {person}{}；未提出任何请求；人员：{}", meant.zh, known.join("、")),
+        format!("no duty roster of the district has {person}{}; nothing was requested; people: {}{}", meant.en, known.join(", "), again.en),
+        format!("本区的值班表中没有 {person}{}；未提出任何请求；人员：{}{}", meant.zh, known.join("、"), again.zh),
     )
 }
 

@@ -135,14 +135,15 @@ fn other_commands(error: &Error, typed: &Typed<'_>) -> Vec<Vec<OsString>> {
     lines
 }
 
-/// What looks like the wrong word, of what clap has found: more than one is separated by commas. It takes what shares some letters for alike.
+/// What looks like the wrong word, of what clap has found, the most alike first and separated by commas. clap takes what shares some letters for alike, and puts the most
+/// alike last.
 fn near(error: &Error, kind: ContextKind) -> Option<String> {
     let wrong = match kind {
         ContextKind::SuggestedSubcommand => ContextKind::InvalidSubcommand,
         _ => ContextKind::InvalidArg,
     };
     let (wrong, found) = (text_of(error.get(wrong))?, text_of(error.get(kind))?);
-    let near: Vec<&str> = found.split(", ").filter(|name| is_near(wrong.trim_start_matches('-'), name.trim_start_matches('-'))).collect();
+    let near: Vec<&str> = found.rsplit(", ").filter(|name| is_near(wrong.trim_start_matches('-'), name.trim_start_matches('-'))).collect();
     (!near.is_empty()).then(|| near.join(", "))
 }
 
@@ -192,10 +193,11 @@ fn refused_value(error: &Error, typed: &Typed<'_>) -> Option<(String, String, St
     };
     let command = args::walk(typed.command, typed.words).at;
     let before = typed.words.get(at - 1).and_then(|word| word.to_str()).and_then(|word| word.strip_prefix("--"));
-    let mut of_option = command.get_arguments().filter(|argument| argument.get_long().is_some() && argument.get_long() == before);
-    let mut by_place = command.get_positionals();
-    let (argument, why) =
-        of_option.find_map(|argument| Some((argument, why(argument)?))).or_else(|| by_place.find_map(|argument| Some((argument, why(argument)?))))?;
+    let of_option = command.get_arguments().find(|argument| argument.get_long().is_some() && argument.get_long() == before);
+    let (argument, why) = match of_option {
+        Some(argument) => (argument, why(argument)?),
+        None => command.get_positionals().find_map(|argument| Some((argument, why(argument)?)))?,
+    };
     Some((argument.to_string(), word.to_owned(), why))
 }
 

@@ -127,7 +127,7 @@ async fn a_ticket_is_assigned_to_somebody_of_a_roster() {
         (slip.code, slip.err.as_str()),
         (
             3,
-            "error: no duty roster of the district has duty-enginer-a, perhaps duty-engineer-a; nothing was requested; people: duty-engineer-a, shift-leader-a\n"
+            "error: no duty roster of the district has duty-enginer-a, perhaps duty-engineer-a; nothing was requested; people: duty-engineer-a, shift-leader-a; type p861 -d assigned ticket assign inc duty-engineer-a --no-wait\n"
         )
     );
     assert_eq!(hub.p861(&["ticket", "assign", "inc", "shift-leader-a", "--no-wait"]).code, 0);

@@ -214,7 +214,10 @@ async fn the_newest_backups_and_the_newest_of_each_level_are_listed() {
     assert_eq!(names(&[]), ["portal-1", "approval-5", "approval-4", "approval-2"], "of each application");
 
     let slip = hub.p861(&["backup", "list", "aproval"]);
-    assert_eq!((slip.code, slip.err.as_str()), (3, "error: there is no app aproval in namespace backups, perhaps approval: p861 app list -d backups\n"));
+    assert_eq!(
+        (slip.code, slip.err.as_str()),
+        (3, "error: there is no app aproval in namespace backups, perhaps approval: p861 -d backups backup list approval\n")
+    );
     hub.application("portal-2", 2, proven()).await;
     let none = hub.p861(&["backup", "list", "portal-2"]);
     assert_eq!(

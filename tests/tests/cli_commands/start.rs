@@ -96,7 +96,7 @@ async fn a_drill_says_what_it_will_do_and_is_created_as_it_was_typed() {
             "keepFor": "1h", "deadline": "4h", "requestedBy": "administrator", "actions": []})
     );
     let slip = hub.p861(&["drill", "run", "cor"]);
-    assert_eq!((slip.code, slip.err.as_str()), (3, "error: there is no plan cor in namespace rehearses, perhaps core: p861 plan list -d rehearses\n"));
+    assert_eq!((slip.code, slip.err.as_str()), (3, "error: there is no plan cor in namespace rehearses, perhaps core: p861 -d rehearses drill run core\n"));
     let refused = hub.p861(&["drill", "run", "core", "--scenario", &"x".repeat(600)]);
     assert_eq!(refused.code, 3, "what admission refuses is refused: {refused:?}");
     assert!(refused.err.starts_with("error: the hub refused to create drill core-20") && refused.err.lines().count() == 1, "{}", refused.err);

@@ -39,7 +39,7 @@ async fn a_drill_that_has_ended_shows_its_page_whoever_asks() {
     let list = hub.p861(&["drill", "list", "core"]);
     assert!(list.out.contains("passed  core  isolated  succeeded  passed  8m41s  True   2026-11-15 09:00"), "{}", list.out);
     let slip = hub.p861(&["drill", "list", "cor"]);
-    assert_eq!((slip.code, slip.err.as_str()), (3, "error: there is no plan cor in namespace ended, perhaps core: p861 plan list -d ended\n"));
+    assert_eq!((slip.code, slip.err.as_str()), (3, "error: there is no plan cor in namespace ended, perhaps core: p861 -d ended drill list core\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
