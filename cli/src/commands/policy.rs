@@ -105,7 +105,7 @@ fn facts(spec: &BackupPolicySpec, language: Language) -> Facts {
         .with(text::F_REPOSITORY, &spec.repository_ref.name)
         .maybe(text::F_JITTER, spec.jitter.as_ref().map(|jitter| text::span(&jitter.0, language)))
         .with(text::F_BEGINS_WITHIN, text::span(&spec.starting_deadline.0, language))
-        .with(text::F_VOLUME_METHOD, format!("{:?}", spec.volume_method))
+        .with(text::F_VOLUME_METHOD, text::volume_method(spec.volume_method).pick(language))
         .maybe(text::F_KEPT, kept)
         .maybe(text::F_HISTORY, spec.history.as_ref().map(|history| text::history(history.succeeded, history.failed).pick(language).to_owned()))
         .maybe(text::F_VERIFICATION, verification)

@@ -4,7 +4,7 @@ use super::Word;
 use p861_crds::{
     ConditionType,
     common::RunPhase,
-    platform::{district::SiteRole, profile::Layer, status::State},
+    platform::{application::VolumeMethod, district::SiteRole, profile::Layer, status::State},
     protection::restore::RestoreMode,
     recovery::drill::{DrillResult, DrillType},
 };
@@ -373,6 +373,15 @@ pub fn mode(mode: RestoreMode) -> Word {
     match mode {
         RestoreMode::Execute => Word { en: "restore", zh: "恢复" },
         RestoreMode::Preview => Word { en: "preview", zh: "预览" },
+    }
+}
+
+/// How claims are saved, in words.
+pub fn volume_method(method: VolumeMethod) -> Word {
+    match method {
+        VolumeMethod::Snapshot => Word { en: "volume snapshots", zh: "卷快照" },
+        VolumeMethod::Files => Word { en: "their files", zh: "读取文件" },
+        VolumeMethod::Skip => Word { en: "nothing: they are skipped", zh: "不备份" },
     }
 }
 
