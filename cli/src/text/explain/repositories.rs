@@ -36,7 +36,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             "请从存储桶的拷贝中放回消息中指出的文件，或按处置手册让下一次备份重新存储。恢复时请选用未损坏的备份。",
         )
         .run(&["p861 backup list APPLICATION", "p861 backup now APPLICATION"])
-        .pages(&["P861RepositoryDamaged", "P861RepositoryNotReady"]),
+        .pages(&["P861RepositoryDamaged", "P861RepositoryNotReady", "P861BackupOverdue"]),
         Reason::FolderRefused => act(
             "本安装不允许备份库使用该目录。",
             "Write a path below the folder that the message names, without links. If there is none, use spec.s3, or have the chart's value operator.folders set.",
