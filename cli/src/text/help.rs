@@ -138,7 +138,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Reason, recorded in the journal and the report; required, asked for at a terminal", "原因；写入运行记录和报告；必填，在终端上会询问"),
     (
         "The step: its name as the view shows it, in quotes, or its id (p861 plan check PLAN --steps, or -o json); optional if there is only one candidate",
-        "步骤：视图中的名称（加引号）或标识（见 plan check --steps 或 -o json）；仅一个时可省略",
+        "步骤：视图中的名称（加引号）或标识（见 p861 plan check --steps）；仅一个时可省略",
     ),
     ("Answer yes", "答复“是”"),
     ("Answer no", "答复“否”"),
