@@ -161,7 +161,7 @@ async fn a_suspended_policy_takes_no_backups_and_makes_up_for_none_when_it_is_re
     })
     .await;
     let resumed = Timestamp::now();
-    world.policy(json!({"state": "Active", "suspension": null})).await;
+    world.policy(json!({"state": "Active"})).await;
     let backups = world.until_succeeded(&operator, 1).await;
     assert!(backups.iter().all(|(slot, _)| *slot > resumed), "{backups:?} {resumed}");
 }

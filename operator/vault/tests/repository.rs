@@ -109,7 +109,7 @@ fn a_restore_replaces_links_and_shared_files_that_stand_in_its_way_and_never_wri
     assert_eq!(fs::read(&outside).unwrap(), b"precious");
     assert_eq!(describe(&target), describe(&fixture.path("source")));
     // In the place of a folder one stays, unless the whole is to be as in the backup.
-    fs::remove_dir(target.join("empty folder")).unwrap();
+    fs::remove_dir_all(target.join("empty folder")).unwrap();
     symlink(fixture.path(""), target.join("empty folder")).unwrap();
     fixture.repository.restore_folder(&whole(&sealed.snapshot, "volumes/attachments", &target, Existing::Exact), &|_| {}).unwrap();
     assert_eq!(fs::read(&outside).unwrap(), b"precious");
