@@ -81,6 +81,8 @@ impl World {
             .iter()
             .map(|backup| {
                 assert_eq!(backup.data["spec"]["policyRef"]["name"], "each-minute", "{}", backup.name_any());
+                let status = &backup.data["status"];
+                assert!(status["phase"] != "Succeeded" || status["policy"] == "each-minute", "{}: {status}", backup.name_any());
                 let stamp = backup.name_any().strip_prefix("forms-").and_then(|rest| rest.strip_suffix('z')).map(str::to_owned).expect("a slot");
                 let time = jiff::civil::DateTime::strptime("%Y%m%d-%H%M", &stamp).expect("a time").to_zoned(jiff::tz::TimeZone::UTC).expect("UTC");
                 (time.timestamp(), backup.data["status"]["phase"].as_str().unwrap_or_default().to_owned())

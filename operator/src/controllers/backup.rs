@@ -43,6 +43,7 @@ use p861_runs::{
     repository,
     sites::list_all,
 };
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
@@ -79,7 +80,6 @@ pub struct Source {
     half_restored: Option<String>,
     parent: Option<SnapshotId>,
     deadline: SignedDuration,
-    /// The policy that it follows.
     policy: Option<String>,
 }
 
@@ -88,8 +88,16 @@ pub struct Facts {
     repository: String,
     /// None once the run has begun.
     source: Option<Source>,
+    begun: Begun,
+}
+
+/// What it is begun with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Begun {
     /// Where it reads.
     reads: BTreeSet<SiteNamespace>,
+    /// The policy that it follows.
+    policy: Option<String>,
 }
 
 impl RunKind for BackupRun {
@@ -118,15 +126,16 @@ impl RunKind for BackupRun {
     async fn gather(&self, backup: &Backup, place: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {
         let repository = place.repository.clone();
         if let Some(begun) = begun {
-            return Ok(Facts { repository, source: None, reads: remembered(begun)? });
+            return Ok(Facts { repository, source: None, begun: remembered(begun)? });
         }
         let source = source(&self.context, backup).await?;
         let reads = source.application.namespaces.iter().map(|namespace| SiteNamespace { site: source.site.clone(), namespace: namespace.clone() });
-        Ok(Facts { repository, reads: reads.collect(), source: Some(source) })
+        let begun = Begun { reads: reads.collect(), policy: source.policy.clone() };
+        Ok(Facts { repository, begun, source: Some(source) })
     }
 
     fn remember(facts: &Facts) -> Result<serde_json::Value> {
-        to_remember(&facts.reads)
+        to_remember(&facts.begun)
     }
 
     fn request(backup: &Backup, place: &RunPlace, facts: &Facts) -> Option<Request> {
@@ -134,7 +143,7 @@ impl RunKind for BackupRun {
         Some(Request {
             applications: [backup.spec.application_ref.name.clone()].into(),
             sites: site.into_iter().collect(),
-            reads: facts.reads.clone(),
+            reads: facts.begun.reads.clone(),
             ..request_of(backup, Self::CLASS, place)
         })
     }
@@ -159,8 +168,7 @@ impl RunKind for BackupRun {
     }
 
     fn conclude(_: &Backup, facts: &Facts, before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
-        let policy = facts.source.as_ref().and_then(|source| source.policy.clone()).or_else(|| before.policy.clone());
-        let before = BackupStatus { repository: Some(facts.repository.clone()), policy, ..before.clone() };
+        let before = BackupStatus { repository: Some(facts.repository.clone()), policy: facts.begun.policy.clone(), ..before.clone() };
         conclude::backup(&before, run)
     }
 

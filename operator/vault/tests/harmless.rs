@@ -28,17 +28,16 @@ fn fault_i12_what_stands_where_the_backup_has_a_folder_is_refused_unless_the_who
     fs::write(source.join("sub/deep/1"), "one").unwrap();
     fs::write(source.join("sub/2"), "two").unwrap();
     let snapshot = saved(&repository, "run", &source);
-    let kinds: [(&str, &dyn Fn(&Path)); 4] = [
-        ("file", &|at| fs::write(at, "live").unwrap()),
-        ("symlink", &|at| symlink("release", at).unwrap()),
-        ("symlink", &|at| symlink("/tmp", at).unwrap()),
-        ("fifo", &|at| mknodat(CWD, at, FileType::Fifo, Mode::from(0o600), 0).unwrap()),
-    ];
-    for (number, (kind, make)) in kinds.into_iter().enumerate() {
+    for (number, (kind, to)) in [("file", ""), ("symlink", "release"), ("symlink", "/tmp"), ("fifo", "")].into_iter().enumerate() {
         let target = folder.path().join(format!("target-{number}"));
         fs::create_dir_all(target.join("release")).unwrap();
         fs::write(target.join("release/page"), "live").unwrap();
-        make(&target.join("sub"));
+        let at = target.join("sub");
+        match kind {
+            "file" => fs::write(&at, "live").unwrap(),
+            "symlink" => symlink(to, &at).unwrap(),
+            _ => mknodat(CWD, &at, FileType::Fifo, Mode::from(0o600), 0).unwrap(),
+        }
         let before = describe(&target);
         for paths in [&[][..], &["/sub/deep/1".to_owned()], &["/sub/deep".to_owned()], &["/sub".to_owned()]] {
             let request = FolderRestore { paths, ..whole(&snapshot, "volumes/x", &target, Existing::Keep) };

@@ -42,9 +42,9 @@ impl Repository {
             Existing::Untouched { .. } => chosen.iter().try_for_each(|chosen| self.refuse_existing(repository, chosen, place)),
             Existing::Keep => chosen.iter().try_for_each(|chosen| self.refuse_others(repository, chosen, place)),
             // A folder that becomes what it is in the backup loses what is in the way inside it. Nothing above it does, and no folder becomes a file.
-            Existing::Exact => chosen.iter().try_for_each(|chosen| {
-                if chosen.node.is_dir() { refuse_above(chosen, place) } else { self.refuse_others(repository, chosen, place) }
-            }),
+            Existing::Exact => chosen
+                .iter()
+                .try_for_each(|chosen| if chosen.node.is_dir() { refuse_above(chosen, place) } else { self.refuse_others(repository, chosen, place) }),
         }
     }
 
