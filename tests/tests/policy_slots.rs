@@ -26,6 +26,10 @@ fn ours(kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": DISTRICT}, "spec": spec})
 }
 
+fn repository(path: &Path) -> Value {
+    ours("BackupRepository", "folder", &json!({"failureDomain": "there", "folder": {"path": path}, "encryption": {"keySecretRef": {"name": "key"}}}))
+}
+
 impl World {
     async fn new(folder: tempfile::TempDir) -> Self {
         let server = tokio::task::spawn_blocking(Lone::start_with_charts).await.expect("a server");
@@ -45,16 +49,12 @@ impl World {
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "form", "namespace": "shinan-forms"}, "data": {"text": "表"}}),
             cluster("Site", "only", json!({"names": {"en": "Only"}, "failureDomain": "here", "access": {"inCluster": {}}})),
             cluster("District", DISTRICT, json!({"code": "370202", "names": {"en": "Shinan"}, "sites": [{"siteRef": {"name": "only"}, "role": "Primary"}]})),
-            self.repository(self.folder.path()),
+            repository(self.folder.path()),
             ours("Application", "forms", &json!({"names": {"en": "Forms"}, "department": "any", "namespaces": ["shinan-forms"], "criticality": "Ordinary"})),
         ] {
             apply(&self.client, &document.to_string()).await;
         }
         apply(&self.client, &mover_rights(&["shinan-forms"])).await;
-    }
-
-    fn repository(&self, path: &Path) -> Value {
-        ours("BackupRepository", "folder", &json!({"failureDomain": "there", "folder": {"path": path}, "encryption": {"keySecretRef": {"name": "key"}}}))
     }
 
     fn kind(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
@@ -102,7 +102,7 @@ impl World {
         .await
     }
 
-    async fn start(&self) -> Operator {
+    fn start(&self) -> Operator {
         tokio::task::block_in_place(|| Operator::start(&self.server))
     }
 }
@@ -114,7 +114,7 @@ fn minute_of(time: Timestamp) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_backs_up_by_the_minute_and_after_the_operator_was_down_once_and_not_for_each_that_was_missed() {
     let world = World::new(tempfile::tempdir().expect("a folder")).await;
-    let operator = world.start().await;
+    let operator = world.start();
     world.policy(json!({"history": {"succeeded": 20, "failed": 20}})).await;
     let declared = Timestamp::now();
     let backups = world.until_succeeded(&operator, 2).await;
@@ -132,7 +132,7 @@ async fn a_policy_backs_up_by_the_minute_and_after_the_operator_was_down_once_an
     tokio::time::sleep(std::time::Duration::from_secs(130)).await;
     assert_eq!(world.backups().await.len(), before.len(), "nobody is there");
     let began = Timestamp::now();
-    let operator = world.start().await;
+    let operator = world.start();
     let after = world.until_succeeded(&operator, before.len() + 1).await;
     let made: Vec<Timestamp> = after.iter().map(|(slot, _)| *slot).filter(|slot| before.iter().all(|(known, _)| known != slot)).collect();
     assert!(made.iter().all(|slot| *slot >= began - SignedDuration::from_secs(75)), "only the newest is made up for: {made:?} since {began}");
@@ -146,7 +146,7 @@ async fn a_policy_backs_up_by_the_minute_and_after_the_operator_was_down_once_an
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_policy_takes_no_backups_and_makes_up_for_none_when_it_is_resumed() {
     let world = World::new(tempfile::tempdir().expect("a folder")).await;
-    let operator = world.start().await;
+    let operator = world.start();
     world.policy(json!({"state": "Suspended", "suspension": {"reason": "the forms move"}})).await;
     until(&operator, "it is suspended", async || {
         let policy = world.policy_now().await;
@@ -177,12 +177,12 @@ async fn two_operators_of_one_hub_and_two_hubs_of_one_repository_take_no_slot_tw
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": DISTRICT}, "stringData": {"password": "the same for both"}});
     for world in [&first, &second] {
         apply(&world.client, &key.to_string()).await;
-        apply(&world.client, &world.repository(shared.path()).to_string()).await;
+        apply(&world.client, &repository(shared.path()).to_string()).await;
     }
     // A replica beside the one that leads, which takes over in the middle.
-    let leading = first.start().await;
+    let leading = first.start();
     let waiting = tokio::task::block_in_place(|| Operator::start_waiting(&first.server, "127.0.0.1:0"));
-    let other = second.start().await;
+    let other = second.start();
     first.policy(json!({})).await;
     second.policy(json!({})).await;
     let taken = async || [first.backups().await, second.backups().await].concat();
@@ -219,7 +219,7 @@ async fn two_operators_of_one_hub_and_two_hubs_of_one_repository_take_no_slot_tw
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_the_way_of_a_backup_is_told_and_the_newest_is_made_up_for_when_it_is_gone() {
     let world = World::new(tempfile::tempdir().expect("a folder")).await;
-    let operator = world.start().await;
+    let operator = world.start();
     world.policy(json!({})).await;
     let applications = world.kind("Application", "applications");
     // Its namespace is another: the application is not found, and not Ready.

@@ -353,7 +353,7 @@ fn clear_the_way(entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &
         match &mut sweep {
             // What the backup has in its place is no folder either: it is changed, not removed.
             _ if there.kind != FileType::Directory && !node.is_dir() => {
-                unlinkat(&folder, name, AtFlags::empty()).map_err(|error| Place::refused(&path, &error.into()))?
+                unlinkat(&folder, name, AtFlags::empty()).map_err(|error| Place::refused(&path, &error.into()))?;
             }
             Some(sweep) => place.sweep(folder.as_fd(), name, &path, sweep)?,
             // It was not there when that was looked for.

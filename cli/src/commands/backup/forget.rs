@@ -113,8 +113,8 @@ enum Answered {
 }
 
 fn answered(backup: &Backup) -> Answered {
-    let conditions = backup.status.iter().flat_map(|status| &status.conditions);
-    let kept = conditions.filter(|condition| condition.type_ == ConditionType::Kept).last();
+    let mut conditions = backup.status.iter().flat_map(|status| &status.conditions);
+    let kept = conditions.rfind(|condition| condition.type_ == ConditionType::Kept);
     match kept {
         Some(kept) if kept.status == "False" => Answered::Gone,
         Some(kept) if kept.reason == Reason::ActionRefused => Answered::Stays(kept.clone()),

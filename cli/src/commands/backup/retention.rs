@@ -65,11 +65,12 @@ pub async fn perform(context: &Context<'_>, what: &BackupRetention) -> Result<Ex
     for name in &unseen {
         printer.warn(&text::retention_unseen(name, hub.place()));
     }
-    if found.is_empty() && unseen.is_empty() {
-        if let Some(of) = &what.of {
-            // An unknown name is not one without snapshots.
-            hub.get_here::<Application>(of).await?;
-        }
+    if found.is_empty()
+        && unseen.is_empty()
+        && let Some(of) = &what.of
+    {
+        // An unknown name is not one without snapshots.
+        hub.get_here::<Application>(of).await?;
     }
     if printer.structured() {
         printer.structure(&document(&found))?;

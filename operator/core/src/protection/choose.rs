@@ -84,8 +84,8 @@ pub fn is_gone(backup: &Backup) -> bool {
 
 /// The condition that says so.
 pub fn gone(backup: &Backup) -> Option<&Condition> {
-    let conditions = backup.status.iter().flat_map(|status| &status.conditions);
-    conditions.filter(|condition| condition.type_ == ConditionType::Kept && condition.status == "False").last()
+    let mut conditions = backup.status.iter().flat_map(|status| &status.conditions);
+    conditions.rfind(|condition| condition.type_ == ConditionType::Kept && condition.status == "False")
 }
 
 /// Whether a backup was found damaged.

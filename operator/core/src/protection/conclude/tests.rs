@@ -336,7 +336,7 @@ fn a_backup_is_whole_without_the_files_of_a_claim_that_nothing_has_mounted_yet_a
     assert_eq!(told(&concluded.updates), [("Verified", Some(true), "Stored"), ("Succeeded", Some(true), "Complete")]);
     let message = &concluded.updates.last().expect("a condition").message;
     assert!(message.ends_with("; no data of claim shinan-portal/new: it had no volume when the backup was taken"), "{message}");
-    assert_eq!(concluded.status.contents.expect("contents").missing_claims, [unused.clone()]);
+    assert_eq!(concluded.status.contents.expect("contents").missing_claims, std::slice::from_ref(&unused));
     let restored = restored_without(std::slice::from_ref(&unused), RestoreMode::Preview, false, brings);
     let message = &restored.updates[0].message;
     assert!(message.contains("; the backup has no data of claim shinan-portal/new: it had no volume when the backup was taken"), "{message}");

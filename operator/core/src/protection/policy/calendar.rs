@@ -81,8 +81,10 @@ mod tests {
     #[test]
     fn one_application_s_backups_begin_at_its_own_distance_and_may_be_of_the_day_after() {
         let jitter = json!({"jitter": "10m"});
-        let uid =
-            (0..).map(|number| format!("uid-{number}")).find(|uid| slot::jitter_of(uid, SignedDuration::from_mins(10)).as_mins() == 7).expect("one has it");
+        let uid = (0..10_000)
+            .map(|number| format!("uid-{number}"))
+            .find(|uid| slot::jitter_of(uid, SignedDuration::from_mins(10)).as_mins() == 7)
+            .expect("one has it");
         let own = |schedule| listed(schedule, &jitter, "Asia/Shanghai", Some(&uid), "2026-11-24T00:00:00Z");
         assert_eq!(own("0 2 * * *"), ["2026-11-25 02:07", "2026-11-26 02:07"]);
         assert_eq!(own("55 23 * * *"), ["2026-11-25 00:02", "2026-11-26 00:02"]);

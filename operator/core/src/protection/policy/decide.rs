@@ -112,7 +112,7 @@ fn active_since(policy: &BackupPolicy, terms: &Terms, now: Timestamp) -> Timesta
     since.max(terms.resumed.unwrap_or(Timestamp::MIN)).min(now)
 }
 
-fn read<'a>(facts: &'a PolicyFacts, now: Timestamp) -> Vec<Read<'a>> {
+fn read(facts: &PolicyFacts, now: Timestamp) -> Vec<Read<'_>> {
     let mut members: BTreeMap<&str, Vec<&Application>> = BTreeMap::new();
     for application in facts.applications.iter().filter(|application| application.metadata.deletion_timestamp.is_none()) {
         if let Some(name) = holding(application, &facts.policies).policy().and_then(|policy| policy.metadata.name.as_deref()) {

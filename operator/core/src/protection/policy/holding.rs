@@ -38,13 +38,11 @@ pub fn holding<'a>(application: &'a Application, policies: &'a [BackupPolicy]) -
 
 /// The policy that a Backup follows: the one that it names, or else the one that holds for its application.
 pub fn followed<'a>(backup: &Backup, applications: &'a [Application], policies: &'a [BackupPolicy]) -> Option<&'a BackupPolicy> {
-    match &backup.spec.policy_ref {
-        Some(named) => policies.iter().find(|policy| policy.metadata.name.as_ref() == Some(&named.name)),
-        None => {
-            let application = applications.iter().find(|application| application.metadata.name.as_ref() == Some(&backup.spec.application_ref.name));
-            holding(application?, policies).policy()
-        }
+    if let Some(named) = &backup.spec.policy_ref {
+        return policies.iter().find(|policy| policy.metadata.name.as_ref() == Some(&named.name));
     }
+    let application = applications.iter().find(|application| application.metadata.name.as_ref() == Some(&backup.spec.application_ref.name));
+    holding(application?, policies).policy()
 }
 
 /// By application: the policy by which its snapshots in a repository are thinned out, and the numbers that this states, if any. A policy speaks of its own repository only:

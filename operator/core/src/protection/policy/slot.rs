@@ -83,7 +83,6 @@ pub enum Claim {
 /// What a clock that was ahead has taken is in the future, and keeps nobody from taking what is due now: a backup more is better than none.
 pub fn claim(register: Option<&SlotRecord>, wanted: &SlotRecord, now: Timestamp) -> Claim {
     match register {
-        None => Claim::Write,
         Some(last) if last.slot == wanted.slot => {
             if last.application == wanted.application && !last.made {
                 Claim::Ours
@@ -92,7 +91,7 @@ pub fn claim(register: Option<&SlotRecord>, wanted: &SlotRecord, now: Timestamp)
             }
         }
         Some(last) if last.slot > wanted.slot && last.slot <= after(now, CLOCK_SKEW) => Claim::Taken,
-        Some(_) => Claim::Write,
+        Some(_) | None => Claim::Write,
     }
 }
 

@@ -134,10 +134,6 @@ mod tests {
         time(&format!("{day}T02:00:00+08:00")) + spread(UID)
     }
 
-    fn at(time: Timestamp) -> Option<Time> {
-        Some(Time(time))
-    }
-
     fn asked(status: &BackupRepositoryStatus, going: usize, asked: usize, now: Timestamp) -> Due {
         due(&DueFacts { uid: UID, created: time("2026-01-01T00:00:00Z"), status, going, asked, zone: &zone() }, now)
     }
@@ -145,19 +141,20 @@ mod tests {
     #[test]
     fn what_goes_by_the_policy_goes_at_night_and_the_repository_is_pruned_after_it() {
         let yesterday = turn("2026-11-14") + SignedDuration::from_mins(5);
-        let mut status = BackupRepositoryStatus { last_forget_time: at(yesterday), last_prune_time: at(yesterday), ..BackupRepositoryStatus::default() };
+        let mut status =
+            BackupRepositoryStatus { last_forget_time: Some(Time(yesterday)), last_prune_time: Some(Time(yesterday)), ..BackupRepositoryStatus::default() };
         let night = turn("2026-11-15");
         let before = night - SignedDuration::from_secs(1);
         assert_eq!(asked(&status, 3, 0, before), Due::At(night));
         assert_eq!(asked(&status, 3, 0, night), Due::Now(RetentionWork::Forget));
         assert_eq!(asked(&status, 0, 0, night), Due::At(turn("2026-11-16")), "nothing goes, and nothing was marked");
-        status.last_forget_time = at(night + SignedDuration::from_mins(1));
+        status.last_forget_time = Some(Time(night + SignedDuration::from_mins(1)));
         assert_eq!(asked(&status, 0, 0, night + SignedDuration::from_mins(2)), Due::Now(RetentionWork::Prune));
         assert_eq!(asked(&status, 5, 0, night + SignedDuration::from_mins(2)), Due::Now(RetentionWork::Prune), "once a night is enough");
         status.forgotten = Some(MAX_SNAPSHOTS_COUNTED);
         assert_eq!(asked(&status, 5, 0, night + SignedDuration::from_mins(2)), Due::Now(RetentionWork::Forget), "unless one run could not take all");
         status.forgotten = Some(3);
-        status.last_prune_time = at(night + SignedDuration::from_mins(9));
+        status.last_prune_time = Some(Time(night + SignedDuration::from_mins(9)));
         status.marked = Some(Quantity("40960".into()));
         assert_eq!(asked(&status, 0, 0, night + SignedDuration::from_mins(10)), Due::At(turn("2026-11-16")));
         assert_eq!(asked(&status, 0, 0, turn("2026-11-16")), Due::Now(RetentionWork::Prune), "what was marked leaves the next night");
@@ -168,7 +165,7 @@ mod tests {
         let noon = time("2026-11-15T12:00:00+08:00");
         let status = BackupRepositoryStatus::default();
         assert_eq!(asked(&status, 500, 0, noon), Due::At(turn("2026-11-16")));
-        let promised = BackupRepositoryStatus { next_retention_time: at(turn("2026-11-16")), ..status };
+        let promised = BackupRepositoryStatus { next_retention_time: Some(Time(turn("2026-11-16"))), ..status };
         assert_eq!(asked(&promised, 500, 0, noon), Due::At(turn("2026-11-16")));
         assert_eq!(asked(&promised, 500, 0, turn("2026-11-16")), Due::Now(RetentionWork::Forget));
     }
@@ -176,7 +173,7 @@ mod tests {
     #[test]
     fn what_a_person_has_asked_for_goes_at_once() {
         let noon = time("2026-11-15T12:00:00+08:00");
-        let status = BackupRepositoryStatus { last_forget_time: at(turn("2026-11-15")), ..BackupRepositoryStatus::default() };
+        let status = BackupRepositoryStatus { last_forget_time: Some(Time(turn("2026-11-15"))), ..BackupRepositoryStatus::default() };
         assert_eq!(asked(&status, 1, 1, noon), Due::Now(RetentionWork::Forget));
     }
 
@@ -184,9 +181,9 @@ mod tests {
     fn a_hub_that_is_off_every_night_does_it_by_day_after_three_days() {
         let done = turn("2026-11-10");
         let of = |promised: &str| BackupRepositoryStatus {
-            last_forget_time: at(done),
-            last_prune_time: at(done),
-            next_retention_time: at(turn(promised)),
+            last_forget_time: Some(Time(done)),
+            last_prune_time: Some(Time(done)),
+            next_retention_time: Some(Time(turn(promised))),
             ..BackupRepositoryStatus::default()
         };
         let noon = |day: &str| time(&format!("{day}T12:00:00+08:00"));
@@ -199,7 +196,7 @@ mod tests {
     fn a_run_that_failed_is_tried_again_after_an_hour_and_not_sooner() {
         let night = turn("2026-11-15");
         let mut run = RetentionRun::new(RetentionWork::Prune, Time(night));
-        (run.phase, run.completion_time) = (RunPhase::Failed, at(night + SignedDuration::from_mins(3)));
+        (run.phase, run.completion_time) = (RunPhase::Failed, Some(Time(night + SignedDuration::from_mins(3))));
         let status = BackupRepositoryStatus { retention_run: Some(run), ..BackupRepositoryStatus::default() };
         let again = night + SignedDuration::from_mins(63);
         assert_eq!(asked(&status, 3, 3, night + SignedDuration::from_mins(4)), Due::At(again));
@@ -208,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_repository_of_which_nothing_is_known_to_go_is_pruned_once_a_week() {
-        let mut status = BackupRepositoryStatus { last_prune_time: at(turn("2026-11-08")), ..BackupRepositoryStatus::default() };
+        let mut status = BackupRepositoryStatus { last_prune_time: Some(Time(turn("2026-11-08"))), ..BackupRepositoryStatus::default() };
         let later = SignedDuration::from_secs(1);
         assert_eq!(asked(&status, 0, 0, turn("2026-11-14") + later), Due::At(turn("2026-11-15")));
         assert_eq!(asked(&status, 0, 0, turn("2026-11-15") + later), Due::Now(RetentionWork::Prune));
@@ -219,7 +216,7 @@ mod tests {
     #[test]
     fn clocks_that_jumped_stop_it_for_no_longer_than_they_are_wrong() {
         let night = turn("2026-11-15");
-        let future = at(time("2031-01-01T00:00:00Z"));
+        let future = Some(Time(time("2031-01-01T00:00:00Z")));
         let mut run = RetentionRun::new(RetentionWork::Prune, Time(night));
         (run.phase, run.completion_time) = (RunPhase::Failed, future.clone());
         let status =

@@ -257,7 +257,7 @@ mod tests {
         let restore = |source: Value, status: Value| KnownFacts { restores: vec![object("Restore", "back", json!({"source": source}), status)], ..facts() };
         let named = json!({"backupRef": {"name": "one"}});
         let newest = json!({"applicationRef": {"name": "a"}, "notAfterTime": time(2).to_string()});
-        let cases: Vec<(&str, KnownFacts, Option<(&str, &str)>)> = vec![
+        let cases = [
             ("nothing", facts(), None),
             ("a backup that goes on", KnownFacts { backups: vec![backup("three", json!({"phase": "Running"}))], ..facts() }, Some(("three", "backup three"))),
             ("a restore that names it", restore(named.clone(), json!({})), Some(("one", "restore back"))),
