@@ -75,6 +75,7 @@ scale: build
 # Every alert by its real cause, to its ticket, to its end.
 soak: build
 	@cargo test --quiet --workspace --test suites -- --ignored runbook_alerts::every_alert --nocapture
+	@cargo test --quiet --workspace --test suites -- --ignored policy_slots::
 	@cargo test --quiet --workspace --lib -- --ignored lease::
 	@$(call on_beds,cargo test --quiet --workspace --test e2e -- --soak)
 	@$(MAKE) --no-print-directory book
